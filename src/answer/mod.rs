@@ -1,0 +1,12 @@
+//! The answer to a query: one pure function for every transport, explain, tests and simulation.
+//!
+//! ```text
+//!   Query --lookup--> name, cut, wildcard, chain, no data, no name  (RFC 1034 section 4.3.2)
+//!                        `- steered --> geo::locate --> steering::decide --> record set
+//!   --> Answer: sections that borrow from the snapshot; an edge writes them as a message
+//! ```
+
+pub mod explain;
+mod lookup;
+
+pub use lookup::{Answer, Client, Data, Ede, Owner, Query, Rcode, RecordSet, Section, Trace, answer};

@@ -1,0 +1,1 @@
+//! The wiring: which part is connected to which.

@@ -1,0 +1,1 @@
+//! The local socket: explain, status and control of a running server.

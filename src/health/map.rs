@@ -1,0 +1,152 @@
+//! The health map: region x endpoint x family -> verdict, with its evidence.
+//!
+//! Flat tables, indexed by number; immutable once in a snapshot. The keeper makes them.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::health::Evidence;
+use crate::model::{EndpointId, Family, Inventory, Moment, PoolId, RegionId};
+
+/// What a server concludes of an endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Usable.
+    Up,
+    /// Not usable.
+    Down,
+    /// Nothing is known: usable.
+    #[default]
+    Unknown,
+}
+
+/// What an operator said of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Control {
+    /// Take it out, whatever its checks say.
+    Drain,
+    /// Its verdict is Up, whatever its checks say.
+    ForceUp,
+    /// Its verdict is Down, whatever its checks say.
+    ForceDown,
+}
+
+/// The verdict on one endpoint for one region and family.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// The conclusion, controls included: a drained endpoint is Down.
+    pub verdict: Verdict,
+    /// Opinions are changing, the verdict turned lately, or an operator's change is fresh.
+    pub moving: bool,
+    /// No fresh vote anywhere: the last verdict stands.
+    pub stale: bool,
+    /// What an operator fixed.
+    pub control: Option<Control>,
+    /// Why.
+    pub evidence: Evidence,
+    /// Since when the verdict is what it is; `None`: since before anything was known.
+    pub since: Option<Moment>,
+}
+
+impl Standing {
+    /// Whether it may be answered: everything but Down.
+    pub fn usable(&self) -> bool {
+        self.verdict != Verdict::Down
+    }
+}
+
+/// Whether a pool is up for one region and family, worked out once when the map is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolStanding {
+    /// It has `min_up` members up.
+    pub up: bool,
+    /// The health of something it can pick is moving.
+    pub moving: bool,
+    /// The health of something it can pick is stale.
+    pub stale: bool,
+}
+
+/// A recovered member that is not used yet ([`crate::model::Failback`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Hold {
+    /// In this pool,
+    pub pool: PoolId,
+    /// this member (index into its members),
+    pub member: u16,
+    /// for clients of this region,
+    pub region: RegionId,
+    /// and this family.
+    pub family: Family,
+}
+
+/// Region x endpoint x family -> standing; region x pool x family -> standing; what is held back.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HealthMap {
+    regions: usize,
+    endpoints: Vec<Standing>,
+    pools: Vec<PoolStanding>,
+    holds: HashSet<Hold>,
+}
+
+impl HealthMap {
+    /// Everything Unknown (unmonitored endpoints Up), every pool not judged yet: see
+    /// [`crate::steering::judge_pools`].
+    pub fn new(inventory: &Inventory) -> Self {
+        let regions = inventory.regions.len();
+        let mut endpoints = Vec::with_capacity(inventory.endpoints.len() * regions * 2);
+        for endpoint in &inventory.endpoints {
+            for _ in 0..regions {
+                for family in Family::BOTH {
+                    let watched = !endpoint.targets[family.index()].is_empty();
+                    let verdict = if watched { Verdict::Unknown } else { Verdict::Up };
+                    endpoints.push(Standing { verdict, ..Standing::default() });
+                }
+            }
+        }
+        let pools = vec![PoolStanding::default(); inventory.pools.len() * regions * 2];
+        Self { regions, endpoints, pools, holds: HashSet::new() }
+    }
+
+    /// The standing of an endpoint for clients of a region.
+    #[inline]
+    pub fn endpoint(&self, id: EndpointId, region: RegionId, family: Family) -> &Standing {
+        &self.endpoints[self.slot(id.index(), region, family)]
+    }
+
+    /// To be written by the keeper.
+    pub fn endpoint_mut(&mut self, id: EndpointId, region: RegionId, family: Family) -> &mut Standing {
+        let slot = self.slot(id.index(), region, family);
+        &mut self.endpoints[slot]
+    }
+
+    /// The standing of a pool for clients of a region.
+    #[inline]
+    pub fn pool(&self, id: PoolId, region: RegionId, family: Family) -> PoolStanding {
+        self.pools[self.slot(id.index(), region, family)]
+    }
+
+    /// To be written by [`crate::steering::judge_pools`].
+    pub fn pool_mut(&mut self, id: PoolId, region: RegionId, family: Family) -> &mut PoolStanding {
+        let slot = self.slot(id.index(), region, family);
+        &mut self.pools[slot]
+    }
+
+    /// Whether a recovered member is kept waiting.
+    #[inline]
+    pub fn holds(&self, hold: &Hold) -> bool {
+        !self.holds.is_empty() && self.holds.contains(hold)
+    }
+
+    /// To be written by the keeper.
+    pub fn holds_mut(&mut self) -> &mut HashSet<Hold> {
+        &mut self.holds
+    }
+
+    #[inline]
+    fn slot(&self, index: usize, region: RegionId, family: Family) -> usize {
+        (index * self.regions + region.index()) * 2 + family.index()
+    }
+}

@@ -1,0 +1,18 @@
+//! What probes see and what a server makes of it.
+//!
+//! ```text
+//!   check result --> Tracker --> opinion --> Report --> vote --> Verdict --> HealthMap
+//!   (one probe, one target)              (one probe, all)   (all probes, one region)
+//! ```
+//!
+//! Nothing here knows a clock: every method that needs the time takes a [`Moment`].
+
+mod map;
+mod report;
+mod tracker;
+mod vote;
+
+pub use map::{Control, HealthMap, Hold, PoolStanding, Standing, Verdict};
+pub use report::{Kind, Opinion, Report, TargetReport};
+pub use tracker::{Outcome, Tracker, TrackerSettings, Turn};
+pub use vote::{Basis, Evidence, Vote, judge};

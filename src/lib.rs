@@ -1,0 +1,59 @@
+//! Windrose: a DNS-based global traffic manager. The map of the code.
+//!
+//! Three clocks: intent (an operator edits a file), health (probes report), queries. Each faster one
+//! reads only the finished, immutable product of the slower one.
+//!
+//! ```text
+//! config, zones > load >text> spec::parse >Spec> plan::compile >Plan (or every diagnostic)
+//!                                                                |
+//! endpoint <check< probe >Report> -------------------------> keeper < drain, force
+//!                                                                | Snapshot
+//!                                                                v
+//!                                                        one cell: plan + health map
+//!                                                                |
+//! resolver > dns >Query> answer(&query, &snapshot) >Answer> dns > resolver
+//! ```
+//!
+//! | to see | look in |
+//! |---|---|
+//! | the words, as data | [`model`] |
+//! | where a client is | [`geo`] |
+//! | when something is up or down | [`health`] |
+//! | how files are read, and what is said when they are wrong | [`spec`] |
+//! | how what was written becomes what is run | [`plan`] |
+//! | which member is picked | [`steering`] |
+//! | what is answered, and why | [`answer`] |
+//! | who changes the health map | [`keeper`] |
+//! | what readers read | [`snapshot`] |
+//! | scripts that test a policy | [`scenario`] |
+//! | files, state | [`load`] |
+//! | UDP and TCP | [`dns`] |
+//! | checks | [`probe`] |
+//! | the local socket | [`control`] |
+//! | log lines | [`telemetry`] |
+//! | the command line | [`cli`] |
+//! | how it is wired | [`app`] |
+//!
+//! Arrows between modules go down only; `tests/architecture.rs` holds the table.
+
+// words
+pub mod model;
+// core: knows no clock, socket, file, task, log or chance
+pub mod answer;
+pub mod geo;
+pub mod health;
+pub mod keeper;
+pub mod plan;
+pub mod scenario;
+pub mod snapshot;
+pub mod spec;
+pub mod steering;
+// edges: each touches one part of the world, none knows another
+pub mod cli;
+pub mod control;
+pub mod dns;
+pub mod load;
+pub mod probe;
+pub mod telemetry;
+// wiring
+pub mod app;

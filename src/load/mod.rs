@@ -1,0 +1,1 @@
+//! Files: configuration, zones, state; and noticing that they changed.

@@ -1,0 +1,3 @@
+//! The `windrose` binary.
+
+fn main() {}

@@ -1,0 +1,461 @@
+//! The words of Windrose as plain data: what a plan is made of.
+//!
+//! ```text
+//!   Region <-- Endpoint --> Monitor          a Target is one Monitor on one address of an Endpoint
+//!                 ^  ^
+//!                 |  `---- Target
+//!     Member -----'
+//!       ^  `---- Pool (pools nest)
+//!       |
+//!      Pool
+//! ```
+//!
+//! Everything refers to everything else by a small dense number (`RegionId`, `EndpointId`, ...), an
+//! index into the [`Inventory`] that owns it. Names are for people; numbers are for the query path.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// A domain name, uncompressed; compares and hashes without regard to case (RFC 4343).
+pub type Name = domain::base::Name<Vec<u8>>;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident($int:ty)) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub $int);
+        impl $name {
+            /// The place of this one in its table.
+            pub fn index(self) -> usize {
+                self.0 as usize
+            }
+            /// The number for a place in a table; tables are checked for size when a plan is compiled.
+            pub fn at(index: usize) -> Self {
+                Self(<$int>::try_from(index).expect("tables are bounded when a plan is compiled"))
+            }
+        }
+    };
+}
+
+id!(
+    /// A region: an index into [`Inventory::regions`].
+    RegionId(u16)
+);
+id!(
+    /// A monitor: an index into [`Inventory::monitors`].
+    MonitorId(u32)
+);
+id!(
+    /// An endpoint: an index into [`Inventory::endpoints`].
+    EndpointId(u32)
+);
+id!(
+    /// A target: an index into [`Inventory::targets`].
+    TargetId(u32)
+);
+id!(
+    /// A pool: an index into [`Inventory::pools`].
+    PoolId(u32)
+);
+
+/// The address family a query asks for: A is `V4`, AAAA is `V6`. Health is judged for each alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// IPv4, asked for with type A.
+    V4,
+    /// IPv6, asked for with type AAAA.
+    V6,
+}
+
+impl Family {
+    /// Both families, in the order of their indexes.
+    pub const BOTH: [Family; 2] = [Family::V4, Family::V6];
+
+    /// The family of an address.
+    pub fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Family::V4 } else { Family::V6 }
+    }
+
+    /// 0 for IPv4, 1 for IPv6: the last index of per-family tables.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Family::V4 => "ipv4",
+            Family::V6 => "ipv6",
+        })
+    }
+}
+
+/// A moment in milliseconds. It starts from the wall clock when the process starts and then only
+/// grows with the monotonic clock, so that a jump of the wall clock changes nothing.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+pub struct Moment(pub u64);
+
+impl Moment {
+    /// How long after `earlier` this is; zero if it is not after it.
+    pub fn since(self, earlier: Moment) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The moment `later` from now.
+    pub fn plus(self, later: Duration) -> Moment {
+        Moment(self.0.saturating_add(later.as_millis() as u64))
+    }
+}
+
+/// A point on the globe, in degrees: latitude -90..=90, longitude -180..=180.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Coordinates {
+    /// Degrees north of the equator.
+    pub latitude: f64,
+    /// Degrees east of Greenwich.
+    pub longitude: f64,
+}
+
+/// A part of the world: the clients in it, the endpoints in it, the probes standing in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Region {
+    /// As the operator wrote it, or [`ELSEWHERE`].
+    pub name: Box<str>,
+    /// Where it is, for distances.
+    pub at: Option<Coordinates>,
+    /// Takes the clients that nothing else places. Exactly one region of an inventory does.
+    pub default: bool,
+}
+
+/// The region that the compiler adds, with `default` set, when the operator gave none: so that every
+/// client is in exactly one region.
+pub const ELSEWHERE: &str = "elsewhere";
+
+/// What to ask an endpoint, how to judge the reply, how often.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Monitor {
+    /// As the operator wrote it.
+    pub name: Box<str>,
+    /// What one check does.
+    pub ask: Ask,
+    /// From the start of one check to the start of the next, once the opinion is settled.
+    pub interval: Duration,
+    /// A check that has not ended by then has failed ([`crate::health::Kind::Timeout`]).
+    pub timeout: Duration,
+    /// Instead of `interval` while the opinion is not settled.
+    pub recheck: Duration,
+    /// Failures in a row that make a target down.
+    pub fall: u32,
+    /// Successes in a row that make a target up.
+    pub rise: u32,
+    /// Share of a region's votes that must say down, in percent, 1..=100.
+    pub quorum: u8,
+}
+
+/// What one check does, and what a good reply is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ask {
+    /// A TCP connection that is accepted.
+    Tcp {
+        /// Port to connect to.
+        port: u16,
+    },
+    /// A TLS handshake that succeeds.
+    Tls {
+        /// Port to connect to.
+        port: u16,
+        /// How the certificate is judged.
+        tls: TlsAsk,
+    },
+    /// An HTTP request that is answered as expected.
+    Http {
+        /// Port to connect to.
+        port: u16,
+        /// How the certificate is judged; `None`: plain `http`.
+        tls: Option<TlsAsk>,
+        /// `GET` or `HEAD` (or any other token).
+        method: Box<str>,
+        /// Path and query, starting with a slash.
+        path: Box<str>,
+        /// Host header and SNI; `None`: the address.
+        host: Option<Box<str>>,
+        /// Headers to send, in order.
+        headers: Vec<(Box<str>, Box<str>)>,
+        /// What a good reply is.
+        expect: Expect,
+    },
+}
+
+impl Ask {
+    /// The port that the check connects to.
+    pub fn port(&self) -> u16 {
+        match self {
+            Ask::Tcp { port } | Ask::Tls { port, .. } | Ask::Http { port, .. } => *port,
+        }
+    }
+}
+
+/// How the certificate of a check is judged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TlsAsk {
+    /// Name sent as SNI and looked for in the certificate; `None`: the `host`, else the address.
+    pub name: Option<Box<str>>,
+    /// `false`: any certificate will do. `windrose check` warns.
+    pub verify: bool,
+    /// A PEM file with the roots to trust instead of the machine's.
+    pub roots: Option<Box<str>>,
+    /// A certificate that ends sooner than this is warned of.
+    pub warn_before: Duration,
+}
+
+/// What a good HTTP reply is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expect {
+    /// Any of these ranges.
+    pub status: Vec<RangeInclusive<u16>>,
+    /// A text that the first 64 KiB of the body must hold.
+    pub body: Option<Box<str>>,
+}
+
+/// A place that serves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoint {
+    /// As the operator wrote it.
+    pub name: Box<str>,
+    /// The region it stands in.
+    pub region: Option<RegionId>,
+    /// Its own place, else its region's.
+    pub at: Option<Coordinates>,
+    /// What is answered when it is chosen.
+    pub reach: Reach,
+    /// The checks that must pass, by family (`targets[Family::index()]`). All must pass; none: always up.
+    pub targets: [Vec<TargetId>; 2],
+}
+
+/// How clients reach an endpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reach {
+    /// By address; at least one is there.
+    Addresses {
+        /// Answers type A.
+        v4: Option<Ipv4Addr>,
+        /// Answers type AAAA.
+        v6: Option<Ipv6Addr>,
+    },
+    /// By another name: the answer is a CNAME.
+    Name(Name),
+}
+
+impl Endpoint {
+    /// Whether it can answer a query of this family: a host name can always.
+    pub fn serves(&self, family: Family) -> bool {
+        match &self.reach {
+            Reach::Addresses { v4, v6 } => match family {
+                Family::V4 => v4.is_some(),
+                Family::V6 => v6.is_some(),
+            },
+            Reach::Name(_) => true,
+        }
+    }
+
+    /// Whether any check looks after it.
+    pub fn monitored(&self) -> bool {
+        self.targets.iter().any(|targets| !targets.is_empty())
+    }
+}
+
+/// One monitor on one address: what is tracked. Endpoints that share both share the target.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// What is asked.
+    pub monitor: MonitorId,
+    /// Of whom.
+    pub address: IpAddr,
+}
+
+/// Members and the policy that picks among them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pool {
+    /// As the operator wrote it.
+    pub name: Box<str>,
+    /// How one is picked.
+    pub policy: Policy,
+    /// At least one, at most [`Pool::MEMBERS_MAX`].
+    pub members: Vec<Member>,
+    /// The members in the order in which they are tried, for each client region, index
+    /// [`RegionId::index`]. `failover`: as written. `nearest`: by distance. `geo`: those whose rule holds
+    /// the region, most specific first, then the default member (with `fence`: only if no rule holds it).
+    /// `weighted`, `all`: as written; the draw decides.
+    pub order: Vec<Box<[Candidate]>>,
+    /// How many members one answer carries, 1..=[`Pool::ANSWERS_MAX`].
+    pub answers: u8,
+    /// Fewer up than this: the pool is down.
+    pub min_up: MinUp,
+    /// Used when the pool is down.
+    pub fallback: Option<Use>,
+    /// What happens when the pool is down and no fallback is usable. Only the pool that a name points
+    /// at is asked: a nested pool that is down is just not a candidate of its parent.
+    pub on_down: OnDown,
+    /// When a recovered member is used again.
+    pub failback: Failback,
+    /// `failover`: share of draws that goes to the next member anyway, 0.0..=1.0, as a share of 2^32.
+    pub trickle: u32,
+    /// `geo`: never answer outside the client's rule.
+    pub fence: bool,
+    /// The draw is a hash of the client subnet.
+    pub sticky: bool,
+    /// Whether the client's region can change the choice: by rule, by distance, or because members are
+    /// watched and health is judged by region. If not, the scope of the answer is 0.
+    pub by_region: bool,
+}
+
+impl Pool {
+    /// Members in one pool at most.
+    pub const MEMBERS_MAX: usize = 4096;
+    /// Members in one answer at most: eight AAAA records fit 512 bytes with room for the name.
+    pub const ANSWERS_MAX: u8 = 8;
+}
+
+/// One entry of [`Pool::order`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    /// Index into [`Pool::members`].
+    pub member: u16,
+    /// From the client's region, in kilometres after `bias`; `None`: unknown or not asked for.
+    pub km: Option<f32>,
+}
+
+/// What a pool can pick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Use {
+    /// An endpoint.
+    Endpoint(EndpointId),
+    /// Whatever that pool picks.
+    Pool(PoolId),
+}
+
+/// A place in a pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    /// What is picked.
+    pub picks: Use,
+    /// `weighted`: its share. 0: only when every non-zero one is down.
+    pub weight: u32,
+    /// `nearest`: -99..=99; positive pulls clients in, negative pushes them away (as Route 53).
+    pub bias: i8,
+    /// `geo`: the client regions it is for.
+    pub regions: Vec<RegionId>,
+    /// `geo`: for clients that no rule places.
+    pub default: bool,
+}
+
+/// How a pool picks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// The first that is up.
+    Failover,
+    /// By weight and draw.
+    Weighted,
+    /// The closest to the client that is up.
+    Nearest,
+    /// By the client's region.
+    Geo,
+    /// Every one that is up.
+    All,
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Policy::Failover => "failover",
+            Policy::Weighted => "weighted",
+            Policy::Nearest => "nearest",
+            Policy::Geo => "geo",
+            Policy::All => "all",
+        })
+    }
+}
+
+/// Below this a pool is down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MinUp {
+    /// So many members.
+    Count(u32),
+    /// Percent of members (of weight, for `weighted`), 1..=100.
+    Percent(u8),
+}
+
+/// What a name answers when its pool is down and no fallback is usable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDown {
+    /// As if all members were up (within the fence, if there is one).
+    ServeAll,
+    /// The records that the zone file has at the name.
+    Static,
+    /// An empty answer.
+    NoData,
+    /// SERVFAIL: resolvers try another server.
+    ServFail,
+}
+
+/// When a member that was down and recovered is used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failback {
+    /// At once.
+    Auto,
+    /// When an operator says so, or when nothing else is up.
+    Manual,
+    /// After staying up this long, or when nothing else is up.
+    After(Duration),
+}
+
+/// All that health and steering speak of, each kind in a table of its own.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Inventory {
+    /// Every client is in exactly one of these.
+    pub regions: Vec<Region>,
+    /// How to check.
+    pub monitors: Vec<Monitor>,
+    /// Who serves.
+    pub endpoints: Vec<Endpoint>,
+    /// What is checked.
+    pub targets: Vec<Target>,
+    /// Ordered so that a pool comes after every pool it can pick: one pass judges them all.
+    pub pools: Vec<Pool>,
+}
+
+impl Inventory {
+    /// The region of clients that nothing else places.
+    pub fn default_region(&self) -> RegionId {
+        let index = self.regions.iter().position(|region| region.default);
+        RegionId::at(index.expect("a compiled inventory has a default region"))
+    }
+
+    /// A region by its name.
+    pub fn region(&self, name: &str) -> Option<RegionId> {
+        self.regions.iter().position(|region| &*region.name == name).map(RegionId::at)
+    }
+
+    /// An endpoint by its name.
+    pub fn endpoint(&self, name: &str) -> Option<EndpointId> {
+        self.endpoints.iter().position(|endpoint| &*endpoint.name == name).map(EndpointId::at)
+    }
+
+    /// A pool by its name.
+    pub fn pool(&self, name: &str) -> Option<PoolId> {
+        self.pools.iter().position(|pool| &*pool.name == name).map(PoolId::at)
+    }
+
+    /// The operator's name for what a member picks.
+    pub fn name_of(&self, picks: Use) -> &str {
+        match picks {
+            Use::Endpoint(id) => &self.endpoints[id.index()].name,
+            Use::Pool(id) => &self.pools[id.index()].name,
+        }
+    }
+}

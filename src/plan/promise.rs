@@ -1,0 +1,1 @@
+//! The failover time that a name can promise: detection + publication + cached answers.

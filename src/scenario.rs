@@ -1,0 +1,1 @@
+//! Scenarios: a text script run against the core, output as text.

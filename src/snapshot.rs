@@ -1,0 +1,63 @@
+//! The snapshot: plan + health map + generation, and the one cell that holds the current one.
+//!
+//! Readers take it without waiting; the keeper's thread is the only writer. A generation only grows: an
+//! older snapshot never replaces a newer one, compared at the moment of the swap.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+
+use crate::health::HealthMap;
+use crate::plan::Plan;
+
+/// All that an answer depends on, at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Its number.
+    pub generation: u64,
+    /// What the operator wants.
+    pub plan: Arc<Plan>,
+    /// What the probes saw.
+    pub health: HealthMap,
+}
+
+/// The one cell that holds the truth.
+#[derive(Debug)]
+pub struct SnapshotCell(ArcSwap<Snapshot>);
+
+/// A snapshot was not published because the cell holds a newer one, or the same.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Older {
+    /// What the cell holds.
+    pub held: u64,
+    /// What was offered.
+    pub offered: u64,
+}
+
+impl SnapshotCell {
+    /// A cell that holds this one.
+    pub fn new(snapshot: Snapshot) -> Self {
+        Self(ArcSwap::from_pointee(snapshot))
+    }
+
+    /// The current one, cheaply, for a batch of queries.
+    #[inline]
+    pub fn load(&self) -> Guard<Arc<Snapshot>> {
+        self.0.load()
+    }
+
+    /// The current one, to keep.
+    pub fn load_full(&self) -> Arc<Snapshot> {
+        self.0.load_full()
+    }
+
+    /// Makes a newer one current.
+    pub fn publish(&self, snapshot: Snapshot) -> Result<(), Older> {
+        let offered = snapshot.generation;
+        let snapshot = Arc::new(snapshot);
+        let held = self.0.rcu(|current| {
+            if current.generation < offered { Arc::clone(&snapshot) } else { Arc::clone(current) }
+        });
+        if held.generation < offered { Ok(()) } else { Err(Older { held: held.generation, offered }) }
+    }
+}

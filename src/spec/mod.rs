@@ -1,0 +1,78 @@
+//! What the operator wrote, read but not yet understood.
+//!
+//! ```text
+//!   zones/*.zone --master--.
+//!   zones/*.toml --steering--> Spec (+ every diagnostic) --> plan::compile
+//!   config/windrose.toml --machine--> Machine
+//! ```
+//!
+//! Every value keeps where it was written, so that whatever turns out to be wrong later can be shown in
+//! its line. Reading never stops at the first error.
+
+pub mod diagnostic;
+pub mod machine;
+pub mod master;
+pub mod schema;
+pub mod steering;
+mod suggest;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+pub use diagnostic::{Diagnostic, Severity};
+pub use suggest::did_you_mean;
+
+/// A file as it was read: a name for messages and its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// As people should see it.
+    pub file: Arc<str>,
+    /// All of it.
+    pub text: Arc<str>,
+}
+
+impl Source {
+    /// A file by its name and text.
+    pub fn new(file: &str, text: &str) -> Self {
+        Self { file: file.into(), text: text.into() }
+    }
+}
+
+/// A value and where it was written: a range of bytes in its [`Source`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spanned<T> {
+    /// What was written.
+    pub value: T,
+    /// Where.
+    pub span: Range<usize>,
+}
+
+/// The files of a `zones` directory.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// `*.zone`, sorted by name. The origin is the file's stem.
+    pub zones: Vec<Source>,
+    /// `*.toml`, sorted by name.
+    pub steering: Vec<Source>,
+}
+
+/// Reads what `$INCLUDE` names: given the file that includes and the name it wrote, the file included.
+pub type Include<'a> = &'a dyn Fn(&str, &str) -> Result<Source, String>;
+
+/// All of a `zones` directory, read.
+#[derive(Clone, Debug, Default)]
+pub struct Spec {
+    /// The zone files.
+    pub zones: Vec<master::ZoneFile>,
+    /// The steering files.
+    pub steering: Vec<steering::SteeringFile>,
+}
+
+/// Reads all files. What could be read is in the [`Spec`], what could not in the diagnostics.
+pub fn parse(sources: &Sources, include: Include<'_>) -> (Spec, Vec<Diagnostic>) {
+    let mut diagnostics = Vec::new();
+    let zones =
+        sources.zones.iter().filter_map(|source| master::parse(source, include, &mut diagnostics)).collect();
+    let steering = sources.steering.iter().map(|source| steering::parse(source, &mut diagnostics)).collect();
+    (Spec { zones, steering }, diagnostics)
+}

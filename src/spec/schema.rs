@@ -1,0 +1,1 @@
+//! JSON schemas of both file kinds, for editors (`windrose check --schema`).

@@ -1,0 +1,1 @@
+//! Policy `all`: every member that is up, rotated by the draw.

@@ -1,0 +1,23 @@
+//! Steering: which members of a pool answer this client, and why.
+//!
+//! ```text
+//!   decide(pool)
+//!     top pool up? --yes--> pick: the policy's order over members that are up; a nested pool picks again
+//!        |                        (a branch that turns out dead backs out to the next choice)
+//!        no --> fallback usable? --yes--> it
+//!                  no --> on_down: serve-all | static | nodata | servfail
+//! ```
+//!
+//! Pure: the draw is an argument, health is a finished map. What was looked at is told to a [`Trace`];
+//! the query path passes `()`, which costs nothing, explain passes one that writes it down. There is no
+//! second path.
+
+mod all;
+mod decide;
+mod judge;
+mod trace;
+mod weighted;
+
+pub use decide::{Decision, Outcome, Request, decide};
+pub use judge::judge_pools;
+pub use trace::{Skip, Step, Trace};

@@ -1,0 +1,1 @@
+//! Policy `weighted`: by weight and draw.
