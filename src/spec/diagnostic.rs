@@ -66,7 +66,12 @@ impl Place {
             line: text[..line_start].bytes().filter(|&byte| byte == b'\n').count() + 1,
             column: text[line_start..start].chars().count() + 1,
             width: text[start..end].chars().count().max(1),
-            text: text[line_start..line_end].trim_end_matches('\r').chars().take(Self::LINE_MAX).collect(),
+            text: text[line_start..line_end]
+                .trim_end_matches('\r')
+                .chars()
+                .take(Self::LINE_MAX)
+                .collect::<String>()
+                .into(),
         }
     }
 }
