@@ -12,12 +12,13 @@
 //! A snapshot is due at once when a verdict turns Down, a plan changes or an operator speaks; else at most
 //! one a second, and only if something changed.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::health::{Control, Evidence, Report, Verdict};
+use crate::health::{Control, Evidence, HealthMap, Report, Verdict};
 use crate::model::{EndpointId, Family, Moment, PoolId, RegionId};
 use crate::plan::Plan;
 use crate::snapshot::Snapshot;
@@ -63,14 +64,16 @@ pub enum Fact {
         endpoint: EndpointId,
         /// for these regions,
         regions: Vec<RegionId>,
-        /// and this family.
-        family: Family,
+        /// and this family; `None`: every family that it serves.
+        family: Option<Family>,
         /// What it was.
         from: Verdict,
         /// What it is.
         to: Verdict,
         /// Why.
         evidence: Evidence,
+        /// What an operator fixed, if that is why.
+        control: Option<Control>,
     },
     /// The votes of a probe are stale.
     ProbeSilent {
@@ -129,6 +132,8 @@ pub struct SavedVerdict {
     pub region: String,
     /// True: IPv6.
     pub v6: bool,
+    /// The address that was checked: an endpoint that moved starts unknown.
+    pub address: IpAddr,
     /// The verdict.
     pub verdict: Verdict,
     /// Since when.
@@ -148,6 +153,21 @@ pub struct SavedHold {
     pub v6: bool,
     /// Since when it is up.
     pub since: Moment,
+}
+
+/// What is held of one probe, for status pages.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProbeStatus {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where its votes count.
+    pub region: RegionId,
+    /// The number of its newest report.
+    pub number: u64,
+    /// How long ago that was heard.
+    pub age: Duration,
+    /// Whether its votes count.
+    pub fresh: bool,
 }
 
 /// A change of verdict or of an operator's mind is fresh, and the TTL short, for this long.
@@ -178,6 +198,22 @@ impl Keeper {
     /// Takes an event in.
     pub fn apply(&mut self, event: Event, now: Moment) -> Step {
         let _ = (event, now);
+        todo!()
+    }
+
+    /// The plan that is run.
+    pub fn plan(&self) -> &Arc<Plan> {
+        todo!()
+    }
+
+    /// The health map as of the last event; a snapshot of it may be due later.
+    pub fn health(&self) -> &HealthMap {
+        todo!()
+    }
+
+    /// What is held of each probe, in the order of their names.
+    pub fn probes(&self, now: Moment) -> Vec<ProbeStatus> {
+        let _ = now;
         todo!()
     }
 

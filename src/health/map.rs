@@ -3,6 +3,7 @@
 //! Flat tables, indexed by number; immutable once in a snapshot. The keeper makes them.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,16 @@ pub enum Verdict {
     /// Nothing is known: usable.
     #[default]
     Unknown,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verdict::Up => "Up",
+            Verdict::Down => "Down",
+            Verdict::Unknown => "Unknown",
+        })
+    }
 }
 
 /// What an operator said of an endpoint.
@@ -63,6 +74,10 @@ impl Standing {
 pub struct PoolStanding {
     /// It has `min_up` members up.
     pub up: bool,
+    /// Somebody it can pick, up or not, has an address of the family.
+    pub addresses: bool,
+    /// Somebody it can pick, up or not, is a host name.
+    pub names: bool,
     /// The health of something it can pick is moving.
     pub moving: bool,
     /// The health of something it can pick is stale.

@@ -34,6 +34,9 @@ pub enum Step {
     },
     /// Nothing was usable.
     LastResort(PoolId),
+    /// A host name was chosen, but the other family has addresses, and a CNAME would speak for both:
+    /// the decision on this pool is made again without host names.
+    WithoutNames(PoolId),
 }
 
 /// Why a member was passed over.
@@ -53,18 +56,32 @@ pub enum Skip {
     Trickle,
     /// A branch that turned out dead.
     Dead,
+    /// It is a host name, which is answered alone, and there are addresses.
+    HostName,
+    /// The answer carries it already.
+    Repeated,
 }
 
 /// Hears what was looked at.
 pub trait Trace {
     /// Hears one step.
     fn step(&mut self, step: Step);
+
+    /// Whether anybody listens: if not, what is only said to be complete is not worked out.
+    fn hears(&self) -> bool {
+        true
+    }
 }
 
 /// Hears nothing, at no cost.
 impl Trace for () {
     #[inline(always)]
     fn step(&mut self, _: Step) {}
+
+    #[inline(always)]
+    fn hears(&self) -> bool {
+        false
+    }
 }
 
 /// Writes everything down.
