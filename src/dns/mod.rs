@@ -5,71 +5,49 @@
 //!     udp: one thread per core, each with its own SO_REUSEPORT socket, batches
 //!     stream: TCP connections on tokio
 //! ```
+//!
+//! [`Bound::bind`] takes the sockets, [`Bound::serve`] starts the threads and tasks, [`Running`] stops
+//! them and tells when one ends by itself. [`respond::Responder`] is what they all do with a packet.
+
+mod admission;
+mod bind;
+mod draw;
+mod peer;
+pub mod respond;
+mod running;
+mod stats;
+mod stream;
+mod udp;
+mod udp_plain;
+mod wire;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::snapshot::SnapshotCell;
+pub use bind::Bound;
+pub use draw::Draws;
+pub use running::Running;
+pub use stats::Stats;
 
 /// What the listeners need to know.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// UDP and TCP addresses; port 0: any free one, the same for both.
     pub listen: Vec<SocketAddr>,
-    /// UDP threads for each address.
+    /// UDP threads for each address; 0 is taken as 1.
     pub workers: usize,
     /// Believe the client subnet option.
     pub client_subnet: bool,
-    /// Largest UDP response.
+    /// Largest UDP response; at least 512.
     pub udp_payload: u16,
-    /// Connections at most.
+    /// Connections at most; more are closed as they come.
     pub tcp_connections: usize,
-    /// Connections from one address (IPv6: one /64) at most.
+    /// Connections from one address (IPv6: one /64) at most; more are closed as they come.
     pub tcp_connections_per_client: usize,
-    /// A connection that asks nothing this long is closed.
+    /// A connection that does not complete a query for this long is closed.
     pub tcp_idle: Duration,
     /// A client that does not take its answer this long is cut off.
     pub tcp_write: Duration,
     /// Name for NSID (RFC 5001).
     pub name: String,
-}
-
-/// Sockets that are bound but not served yet: so that all of them are known good before any is served.
-#[derive(Debug)]
-pub struct Bound {}
-
-/// Listeners at work.
-#[derive(Debug)]
-pub struct Running {}
-
-impl Bound {
-    /// Binds every address.
-    pub fn bind(config: Config) -> std::io::Result<Self> {
-        let _ = config;
-        todo!()
-    }
-
-    /// The addresses, with real ports.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        todo!()
-    }
-
-    /// Starts answering from the cell. Call inside a tokio runtime.
-    pub fn serve(self, cell: Arc<SnapshotCell>) -> std::io::Result<Running> {
-        let _ = cell;
-        todo!()
-    }
-}
-
-impl Running {
-    /// Waits until a listener ends, which none should: the error says which and why.
-    pub async fn failed(&mut self) -> std::io::Error {
-        todo!()
-    }
-
-    /// Stops taking queries, answers what is in flight, returns when done (bounded).
-    pub async fn stop(self) {
-        todo!()
-    }
 }

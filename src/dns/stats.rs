@@ -1,0 +1,113 @@
+//! What the listeners count. A listener counts in plain numbers of its own while it works on a batch and
+//! adds them to its tally once a batch, so that a query costs no atomic operation.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::respond::Reply;
+use super::wire::rcode;
+
+/// Counts since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Packets and framed messages that came in.
+    pub queries: u64,
+    /// Replies, by response code: index 0 to 15, and the last for all that EDNS extends (BADVERS).
+    pub replies: [u64; Stats::RCODES],
+    /// What got no reply: runts and responses.
+    pub silenced: u64,
+    /// Replies with TC: their clients ask again over TCP.
+    pub truncated: u64,
+    /// Replies that the system did not take.
+    pub unsent: u64,
+    /// Wake-ups: over UDP the batches received, over TCP the reads that held a query.
+    pub batches: u64,
+    /// TCP connections accepted.
+    pub connections: u64,
+    /// TCP connections closed at once, because of a cap.
+    pub connections_refused: u64,
+}
+
+impl Stats {
+    /// Response codes of the header, and one for the others.
+    pub const RCODES: usize = 17;
+
+    /// Replies of every kind.
+    pub fn answered(&self) -> u64 {
+        self.replies.iter().sum()
+    }
+
+    /// Counts a query and what became of it.
+    #[inline]
+    pub(super) fn count(&mut self, reply: Option<&Reply>) {
+        self.queries += 1;
+        let Some(reply) = reply else {
+            self.silenced += 1;
+            return;
+        };
+        self.replies[usize::from(reply.rcode.min(rcode::BADVERS))] += 1;
+        self.truncated += u64::from(reply.truncated);
+    }
+
+    fn counts(&mut self) -> impl Iterator<Item = &mut u64> {
+        let Stats {
+            queries,
+            replies,
+            silenced,
+            truncated,
+            unsent,
+            batches,
+            connections,
+            connections_refused,
+        } = self;
+        let others = [queries, silenced, truncated, unsent, batches, connections, connections_refused];
+        others.into_iter().chain(replies)
+    }
+}
+
+/// The counts of one listener, for others to read. On cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct Tally([AtomicU64; Stats::RCODES + 7]);
+
+impl Tally {
+    /// Adds what was counted, and starts counting anew.
+    pub fn add(&self, counted: &mut Stats) {
+        for (cell, count) in self.0.iter().zip(std::mem::take(counted).counts()) {
+            if *count != 0 {
+                cell.fetch_add(*count, Relaxed);
+            }
+        }
+    }
+
+    /// Adds this tally to a sum.
+    pub fn add_to(&self, sum: &mut Stats) {
+        for (cell, count) in self.0.iter().zip(sum.counts()) {
+            *count += cell.load(Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tally_adds_up_and_leaves_nothing_to_be_counted_twice() {
+        let tally = Tally::default();
+        let mut counted = Stats { batches: 1, connections_refused: 3, ..Stats::default() };
+        counted.count(None);
+        counted.count(Some(&Reply { length: 12, rcode: rcode::BADVERS, truncated: true }));
+        let expected = Stats { batches: 2, connections_refused: 6, ..counted };
+        tally.add(&mut counted);
+        assert_eq!(counted, Stats::default());
+        let mut sum = Stats { batches: 1, connections_refused: 3, ..Stats::default() };
+        tally.add_to(&mut sum);
+        assert_eq!(sum, expected);
+        assert_eq!((sum.queries, sum.answered(), sum.replies[16]), (2, 1, 1));
+    }
+
+    #[test]
+    fn every_count_has_a_cell() {
+        assert_eq!(Stats::default().counts().count(), Tally::default().0.len());
+    }
+}

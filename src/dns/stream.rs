@@ -1,0 +1,293 @@
+//! DNS over TCP (RFC 7766): connections with many queries, each behind its length.
+//!
+//! ```text
+//!   accept --admission--> task: read --> frames --respond--> replies --> write --> read ...
+//!                                                  `- until enough is waiting to be written
+//! ```
+//!
+//! A connection reads, answers and writes in turn. While a client does not take its answers nothing more
+//! is read from it, so what is held for it is bounded, and it is cut off when it takes too long. Answers to
+//! pipelined queries leave with one write, in the order of the queries: each takes microseconds, so none
+//! waits for another. Time counts from the last whole query: sending one slowly does not keep a connection.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+
+use super::admission::Admission;
+use super::draw::Draws;
+use super::respond::{Responder, Transport};
+use super::stats::{Stats, Tally};
+use crate::snapshot::SnapshotCell;
+
+/// What all connections share.
+#[derive(Debug)]
+pub struct Service {
+    /// Writes the replies.
+    pub responder: Arc<Responder>,
+    /// What is answered from.
+    pub cell: Arc<SnapshotCell>,
+    /// How many there may be.
+    pub admission: Arc<Admission>,
+    /// A connection that does not complete a query for this long is closed.
+    pub idle: Duration,
+    /// A client that does not take its answers this long is cut off.
+    pub write: Duration,
+    /// Where they count.
+    pub tally: Arc<Tally>,
+}
+
+/// Accepts the connections of one address.
+#[derive(Debug)]
+pub struct Listener {
+    /// Bound.
+    pub tcp: TcpListener,
+    /// To what.
+    pub address: SocketAddr,
+    /// What its connections share.
+    pub service: Arc<Service>,
+    /// Turns true when the listener is to end.
+    pub closing: watch::Receiver<bool>,
+}
+
+impl Listener {
+    /// Serves until it is told to close, then until the connections have written what they owe.
+    pub async fn run(self) -> io::Result<()> {
+        let Listener { tcp, address, service, mut closing } = self;
+        let mut connections = JoinSet::new();
+        let mut shortage = Shortage::default();
+        let for_connections = closing.clone();
+        let ended = loop {
+            let pause = shortage.until;
+            tokio::select! {
+                _ = closing.wait_for(|closing| *closing) => break Ok(()),
+                Some(ended) = connections.join_next() => log_panic(ended),
+                () = sleep_until(pause.unwrap_or_else(Instant::now)), if pause.is_some() => shortage.until = None,
+                accepted = tcp.accept(), if pause.is_none() => match accepted {
+                    Ok((stream, client)) => {
+                        shortage.last = Duration::ZERO;
+                        if let Some(connection) = service.admit(stream, client, &for_connections) {
+                            connections.spawn(connection);
+                        }
+                    }
+                    Err(error) if Shortage::is_one(&error) => shortage.pause(address, &error),
+                    Err(error) if concerns_one_connection(&error) => {}
+                    Err(error) => break Err(error),
+                },
+            }
+        };
+        // No more are taken while those there are end.
+        drop(tcp);
+        while let Some(ended) = connections.join_next().await {
+            log_panic(ended);
+        }
+        ended
+    }
+}
+
+impl Service {
+    /// The conversation with a client, unless it is one too many.
+    fn admit(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        client: SocketAddr,
+        closing: &watch::Receiver<bool>,
+    ) -> Option<impl Future<Output = ()> + use<>> {
+        let permit = self.admission.admit(client.ip());
+        let refused = u64::from(permit.is_none());
+        self.tally.add(&mut Stats { connections: 1, connections_refused: refused, ..Stats::default() });
+        let permit = permit?;
+        let (service, closing) = (Arc::clone(self), closing.clone());
+        Some(async move {
+            // Answers are written whole; waiting to fill a segment would only delay them.
+            let _ = stream.set_nodelay(true);
+            // However it ended, there is nobody to tell.
+            let _ = Connection::new(&service, client).converse(stream, closing).await;
+            drop(permit);
+        })
+    }
+}
+
+/// One client's conversation.
+struct Connection<'s> {
+    service: &'s Service,
+    client: SocketAddr,
+    incoming: Vec<u8>,
+    outgoing: Vec<u8>,
+    draws: Draws,
+}
+
+/// What came of the frames that were read.
+#[derive(Debug, PartialEq)]
+enum Frames {
+    /// None is whole.
+    Partial,
+    /// So many were answered; there may be more.
+    Answered,
+    /// One is empty: the client talks something else.
+    Nonsense,
+}
+
+impl<'s> Connection<'s> {
+    fn new(service: &'s Service, client: SocketAddr) -> Self {
+        Self { service, client, incoming: Vec::new(), outgoing: Vec::new(), draws: Draws::seeded() }
+    }
+
+    /// Answers until the client ends it, is too slow, or the listener closes.
+    async fn converse<S>(mut self, mut stream: S, mut closing: watch::Receiver<bool>) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut deadline = Instant::now() + self.service.idle;
+        loop {
+            let frames = self.answer_frames();
+            if !self.outgoing.is_empty() {
+                timeout(self.service.write, stream.write_all(&self.outgoing)).await??;
+                self.outgoing.clear();
+            }
+            match frames {
+                Frames::Nonsense => break,
+                Frames::Answered => {
+                    deadline = Instant::now() + self.service.idle;
+                    continue;
+                }
+                Frames::Partial => {}
+            }
+            self.incoming.reserve(READ);
+            let read = tokio::select! {
+                biased;
+                _ = closing.wait_for(|closing| *closing) => break,
+                read = timeout_at(deadline, stream.read_buf(&mut self.incoming)) => read,
+            };
+            if matches!(read, Err(_) | Ok(Ok(0))) {
+                break;
+            }
+            read??;
+        }
+        timeout(self.service.write, stream.shutdown()).await?
+    }
+
+    /// Answers the whole frames in `incoming`, until enough waits in `outgoing`.
+    fn answer_frames(&mut self) -> Frames {
+        let mut rest = &self.incoming[..];
+        let mut counted = Stats::default();
+        let mut frames = Frames::Partial;
+        let snapshot = self.service.cell.load();
+        while self.outgoing.len() < OUTGOING_ENOUGH
+            && let Some((packet, after)) = split_frame(rest)
+        {
+            if packet.is_empty() {
+                frames = Frames::Nonsense;
+                break;
+            }
+            frames = Frames::Answered;
+            rest = after;
+            let draw = self.draws.draw();
+            REPLY.with_borrow_mut(|out| {
+                let (responder, client) = (&self.service.responder, self.client);
+                let reply = responder.respond(packet, client, Transport::Tcp, &snapshot, draw, out);
+                counted.count(reply.as_ref());
+                if let Some(reply) = reply {
+                    self.outgoing.extend_from_slice(&(reply.length as u16).to_be_bytes());
+                    self.outgoing.extend_from_slice(&out[..reply.length]);
+                }
+            });
+        }
+        counted.batches = u64::from(counted.queries != 0);
+        self.service.tally.add(&mut counted);
+        let consumed = self.incoming.len() - rest.len();
+        self.incoming.drain(..consumed);
+        if self.incoming.is_empty() {
+            self.incoming.shrink_to(READ);
+        }
+        frames
+    }
+}
+
+thread_local! {
+    /// Where a reply is written before its length is known: one for each thread, not each connection.
+    static REPLY: RefCell<Box<[u8]>> = RefCell::new(vec![0; usize::from(u16::MAX)].into_boxed_slice());
+}
+
+/// The first frame's message and what follows it, if it is whole.
+fn split_frame(octets: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = octets.split_first_chunk::<2>()?;
+    rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
+}
+
+/// A time without descriptors or memory for a connection. Accepting again at once would fail at once, and
+/// keep a core busy with it; so a listener pauses, longer each time.
+#[derive(Debug, Default)]
+struct Shortage {
+    /// The end of the pause, during one.
+    until: Option<Instant>,
+    /// How long the last pause was; zero after a success.
+    last: Duration,
+    /// When the log heard of it.
+    told: Option<Instant>,
+}
+
+impl Shortage {
+    const FIRST: Duration = Duration::from_millis(50);
+    const LONGEST: Duration = Duration::from_secs(1);
+    const TELL_EVERY: Duration = Duration::from_secs(30);
+
+    fn is_one(error: &io::Error) -> bool {
+        let errno = error.raw_os_error().map(Errno::from_raw);
+        matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM))
+    }
+
+    fn pause(&mut self, address: SocketAddr, error: &io::Error) {
+        let now = Instant::now();
+        self.last = (self.last * 2).clamp(Self::FIRST, Self::LONGEST);
+        self.until = Some(now + self.last);
+        if self.told.is_none_or(|told| now - told >= Self::TELL_EVERY) {
+            self.told = Some(now);
+            tracing::warn!(%address, %error, "no connection can be accepted for now; raise the limit of open files");
+        }
+    }
+}
+
+/// Whether an accept failed for a reason that ends with the connection (accept(2) lists them).
+fn concerns_one_connection(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(
+        errno,
+        Some(
+            Errno::ECONNABORTED
+                | Errno::ECONNRESET
+                | Errno::EINTR
+                | Errno::EPERM
+                | Errno::EPROTO
+                | Errno::ENETDOWN
+                | Errno::ENOPROTOOPT
+                | Errno::EHOSTDOWN
+                | Errno::ENONET
+                | Errno::EHOSTUNREACH
+                | Errno::EOPNOTSUPP
+                | Errno::ENETUNREACH
+                | Errno::ETIMEDOUT
+        )
+    )
+}
+
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a TCP connection ended by a fault of ours");
+    }
+}
+
+/// Octets of answers that are written before more queries are looked at: with one more answer, what is
+/// held for a client at most.
+const OUTGOING_ENOUGH: usize = 16 << 10;
+/// Octets that are read at once. What is held of a client's queries is this and one frame at most.
+const READ: usize = 4 << 10;

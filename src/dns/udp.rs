@@ -1,0 +1,285 @@
+//! The hot path: one thread for each address and worker, with a socket of its own; the kernel spreads the
+//! clients over them (`SO_REUSEPORT`). Nearly all the cost of a query is in the kernel, so what counts is
+//! to enter it seldom: up to [`BATCH`] queries come in with one call, and their replies leave with one.
+//!
+//! ```text
+//!   recvmmsg --> inbox --respond--> outbox --> sendmmsg          one snapshot for the whole batch
+//!                `- peers, and the address each asked -'         (the latter for wildcard sockets only)
+//! ```
+//!
+//! Whatever happens to one reply is no matter of the listener: it is counted, and the next one is sent.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, MultiHeaders, RecvMsg, SockaddrIn, SockaddrIn6, recvmmsg, sendmmsg};
+
+use super::draw::Draws;
+use super::peer::Peer;
+use super::respond::{Responder, Transport};
+use super::stats::{Stats, Tally};
+use super::udp_plain;
+use crate::snapshot::SnapshotCell;
+
+/// One thread's part of an address.
+#[derive(Debug)]
+pub struct Worker {
+    /// Bound; a receive that waits too long ends with `WouldBlock`, and so does a send.
+    pub socket: UdpSocket,
+    /// Bound to all addresses of the machine: replies must be told which one was asked.
+    pub wildcard: bool,
+    /// Writes the replies.
+    pub responder: Arc<Responder>,
+    /// What is answered from.
+    pub cell: Arc<SnapshotCell>,
+    /// Set when the worker is to end.
+    pub stop: Arc<AtomicBool>,
+    /// Where it counts.
+    pub tally: Arc<Tally>,
+}
+
+impl Worker {
+    /// Answers until it is told to stop, or the socket fails.
+    pub fn run(self) -> io::Result<()> {
+        match self.socket.local_addr()? {
+            SocketAddr::V4(_) => self.run_for::<SockaddrIn>(),
+            SocketAddr::V6(_) => self.run_for::<SockaddrIn6>(),
+        }
+    }
+
+    fn run_for<P: Peer>(&self) -> io::Result<()> {
+        match Batches::<P>::new(self).run() {
+            Err(Errno::ENOSYS) => udp_plain::run::<P>(self),
+            ended => ended.map_err(io::Error::from),
+        }
+    }
+
+    /// Whether the worker is to end.
+    pub(super) fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// What a failed receive means.
+pub(super) enum Quiet {
+    /// Nothing came for a while.
+    Idle,
+    /// A signal, or trouble with one datagram: go on.
+    Interrupted,
+}
+
+impl Quiet {
+    /// Tells passing trouble from the end of a socket.
+    pub fn of(error: Errno) -> Result<Self, Errno> {
+        match error {
+            Errno::EAGAIN => Ok(Quiet::Idle),
+            // The kernel was short of memory for a datagram, or hands us a router's word about a reply.
+            Errno::EINTR
+            | Errno::ENOMEM
+            | Errno::ENOBUFS
+            | Errno::ECONNREFUSED
+            | Errno::EHOSTUNREACH
+            | Errno::ENETUNREACH
+            | Errno::EMSGSIZE => Ok(Quiet::Interrupted),
+            error => Err(error),
+        }
+    }
+}
+
+/// The buffers of a worker, made once.
+struct Batches<'w, P: Peer> {
+    worker: &'w Worker,
+    fd: RawFd,
+    receiving: MultiHeaders<P>,
+    sending: Sender<P>,
+    inbox: Box<[u8]>,
+    draws: Draws,
+    counted: Stats,
+}
+
+impl<'w, P: Peer> Batches<'w, P> {
+    fn new(worker: &'w Worker) -> Self {
+        let fd = worker.socket.as_raw_fd();
+        Self {
+            worker,
+            fd,
+            receiving: MultiHeaders::preallocate(BATCH, worker.wildcard.then(P::control_room)),
+            sending: Sender::new(fd, worker.responder.udp_payload()),
+            inbox: vec![0; BATCH * QUERY_ROOM].into_boxed_slice(),
+            draws: Draws::seeded(),
+            counted: Stats::default(),
+        }
+    }
+
+    fn run(mut self) -> Result<(), Errno> {
+        while !self.worker.stopping() {
+            self.serve_batch(MsgFlags::MSG_WAITFORONE)?;
+        }
+        // What came before the stop is still answered.
+        for _ in 0..LAST_BATCHES {
+            if self.serve_batch(MsgFlags::MSG_DONTWAIT)? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Receives, answers and says how many queries that was.
+    fn serve_batch(&mut self, flags: MsgFlags) -> Result<usize, Errno> {
+        let Worker { responder, cell, tally, .. } = self.worker;
+        let mut rooms = self.inbox.chunks_exact_mut(QUERY_ROOM);
+        let mut slices: [_; BATCH] =
+            std::array::from_fn(|_| [IoSliceMut::new(rooms.next().unwrap_or_default())]);
+        let messages = match recvmmsg(self.fd, &mut self.receiving, &mut slices, flags, None) {
+            Ok(messages) => messages,
+            Err(error) => return Quiet::of(error).map(|_| 0),
+        };
+        let snapshot = cell.load();
+        let mut received = 0;
+        for message in messages {
+            received += 1;
+            let (Some(peer), packet) = (message.address, message.iovs().next().unwrap_or_default()) else {
+                continue;
+            };
+            let local = if self.worker.wildcard { asked_address(&message) } else { None };
+            let room = self.sending.room();
+            let reply = responder.respond(
+                packet,
+                peer.socket_addr(),
+                Transport::Udp,
+                &snapshot,
+                self.draws.draw(),
+                room,
+            );
+            self.counted.count(reply.as_ref());
+            if let Some(reply) = reply {
+                self.sending.push(peer, local, reply.length);
+            }
+        }
+        drop(snapshot);
+        self.counted.unsent += self.sending.send_all();
+        self.counted.batches += 1;
+        tally.add(&mut self.counted);
+        Ok(received)
+    }
+}
+
+/// The address of ours that a datagram was sent to.
+fn asked_address<P: Peer>(message: &RecvMsg<'_, '_, P>) -> Option<P::Local> {
+    message.cmsgs().ok()?.find_map(P::local)
+}
+
+/// The replies of a batch, on their way out.
+struct Sender<P: Peer> {
+    fd: RawFd,
+    plain: MultiHeaders<P>,
+    /// For replies that say where they come from: their headers have room for it.
+    with_local: MultiHeaders<P>,
+    outbox: Box<[u8]>,
+    /// From one reply to the next in the outbox.
+    stride: usize,
+    peers: Vec<Option<P>>,
+    ways: Vec<(Option<P::Local>, usize)>,
+}
+
+impl<P: Peer> Sender<P> {
+    fn new(fd: RawFd, reply_max: usize) -> Self {
+        let stride = odd_lines(reply_max);
+        Self {
+            fd,
+            plain: MultiHeaders::preallocate(BATCH, None),
+            with_local: MultiHeaders::preallocate(BATCH, Some(P::control_room())),
+            outbox: vec![0; BATCH * stride].into_boxed_slice(),
+            stride,
+            peers: Vec::with_capacity(BATCH),
+            ways: Vec::with_capacity(BATCH),
+        }
+    }
+
+    /// Where the next reply is written.
+    #[inline]
+    fn room(&mut self) -> &mut [u8] {
+        let start = self.peers.len() * self.stride;
+        &mut self.outbox[start..start + self.stride]
+    }
+
+    /// Keeps what was written there.
+    #[inline]
+    fn push(&mut self, peer: P, local: Option<P::Local>, length: usize) {
+        self.peers.push(Some(peer));
+        self.ways.push((local, length));
+    }
+
+    /// Sends all replies and says how many the system did not take.
+    fn send_all(&mut self) -> u64 {
+        let (mut from, mut unsent) = (0, 0);
+        while from < self.peers.len() {
+            let to = self.run_of_one_local(from);
+            match self.send(from, to) {
+                Ok(sent) => from += sent.max(1),
+                Err(Errno::EINTR) => {}
+                // The way out has been full for as long as we wait: clients ask again, nobody else waits.
+                Err(Errno::EAGAIN) => {
+                    unsent += (self.peers.len() - from) as u64;
+                    break;
+                }
+                // This one cannot be sent; those behind it can.
+                Err(_) => {
+                    unsent += 1;
+                    from += 1;
+                }
+            }
+        }
+        self.peers.clear();
+        self.ways.clear();
+        unsent
+    }
+
+    /// One call for the replies from `from` to before `to`; says how many of them went out.
+    fn send(&mut self, from: usize, to: usize) -> Result<usize, Errno> {
+        let mut slices = [[IoSlice::new(&[])]; BATCH];
+        let rooms = self.outbox.chunks_exact(self.stride).skip(from);
+        for ((slice, room), (_, length)) in slices.iter_mut().zip(rooms).zip(&self.ways[from..to]) {
+            *slice = [IoSlice::new(&room[..*length])];
+        }
+        let (slices, peers) = (&slices[..to - from], &self.peers[from..to]);
+        let sent = match &self.ways[from].0 {
+            None => sendmmsg(self.fd, &mut self.plain, slices, peers, [], MsgFlags::empty())?.count(),
+            Some(local) => {
+                let control = [P::control(local)];
+                sendmmsg(self.fd, &mut self.with_local, slices, peers, control, MsgFlags::empty())?.count()
+            }
+        };
+        Ok(sent)
+    }
+
+    /// The end of the replies from `from` on that leave from one address: one call shares its control
+    /// messages.
+    fn run_of_one_local(&self, from: usize) -> usize {
+        let first = &self.ways[from].0;
+        let same = |(local, _): &&(Option<P::Local>, usize)| match (first, local) {
+            (None, None) => true,
+            (Some(one), Some(other)) => P::same(one, other),
+            _ => false,
+        };
+        from + self.ways[from..].iter().take_while(same).count()
+    }
+}
+
+/// Rounds up to an odd number of cache lines: were it a power of two, the starts of all packets would
+/// share a few sets of the cache and push each other out.
+const fn odd_lines(octets: usize) -> usize {
+    (octets.div_ceil(LINE) | 1) * LINE
+}
+
+/// Datagrams moved by one system call at most.
+pub const BATCH: usize = 64;
+/// Room for one query; a longer one is cut and is malformed then.
+pub const QUERY_ROOM: usize = odd_lines(4096);
+/// Batches that are still answered after a stop: enough for all that waits in the socket at that moment.
+const LAST_BATCHES: usize = 64;
+const LINE: usize = 64;

@@ -1,0 +1,60 @@
+//! One datagram at a time, where the kernel has no `recvmmsg`.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::AsRawFd;
+
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recvmsg, sendmsg};
+
+use super::draw::Draws;
+use super::peer::Peer;
+use super::respond::Transport;
+use super::stats::Stats;
+use super::udp::{QUERY_ROOM, Quiet, Worker};
+
+/// Answers until the worker is told to stop, or its socket fails.
+pub fn run<P: Peer>(worker: &Worker) -> io::Result<()> {
+    let mut query = vec![0; QUERY_ROOM];
+    let mut reply = vec![0; worker.responder.udp_payload()];
+    let mut control = P::control_room();
+    let mut draws = Draws::seeded();
+    while !worker.stopping() {
+        let mut counted = Stats { batches: 1, ..Stats::default() };
+        match serve_one::<P>(worker, &mut query, &mut reply, &mut control, draws.draw(), &mut counted) {
+            Ok(()) => worker.tally.add(&mut counted),
+            Err(error) => {
+                Quiet::of(error)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Receives one query and answers it.
+fn serve_one<P: Peer>(
+    worker: &Worker,
+    query: &mut [u8],
+    reply: &mut [u8],
+    control: &mut [u8],
+    draw: u64,
+    counted: &mut Stats,
+) -> Result<(), Errno> {
+    let fd = worker.socket.as_raw_fd();
+    let mut room = [IoSliceMut::new(query)];
+    let message = recvmsg::<P>(fd, &mut room, Some(control), MsgFlags::empty())?;
+    let local = if worker.wildcard { message.cmsgs()?.find_map(P::local) } else { None };
+    let (peer, length) = (message.address, message.bytes);
+    let Some(peer) = peer else { return Ok(()) };
+    let (packet, client) = (&query[..length], peer.socket_addr());
+    let snapshot = worker.cell.load();
+    let written = worker.responder.respond(packet, client, Transport::Udp, &snapshot, draw, reply);
+    drop(snapshot);
+    counted.count(written.as_ref());
+    if let Some(written) = written {
+        let slices = [IoSlice::new(&reply[..written.length])];
+        let from = local.as_ref().map(P::control);
+        let sent = sendmsg(fd, &slices, from.as_slice(), MsgFlags::empty(), Some(&peer));
+        counted.unsent += u64::from(sent.is_err());
+    }
+    Ok(())
+}

@@ -1,0 +1,387 @@
+//! Writing a reply, in place, into the packet that leaves.
+//!
+//! ```text
+//!   header | question as asked | answer | authority | additional | OPT
+//!            ^ 0xC00C            `--------- record sets --------'   its room is set aside first
+//! ```
+//!
+//! A set goes in whole or not at all. When one that must be there does not fit, TC is set and no more is
+//! added; when one that is merely handy does not fit, it is left out (RFC 2181 section 9). The usual set,
+//! owned by the question and without names to compress, is copied record by record as it is stored.
+
+use super::names::Names;
+use super::parse::{Request, Subnet};
+use super::{CLASS_IN, HEADER, flag, option, rtype};
+use crate::answer::{Answer, Data, Ede, Owner, RecordSet};
+
+/// What the OPT record of a reply says (RFC 6891).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Opt<'s> {
+    /// The largest UDP query that we take.
+    pub payload: u16,
+    /// DNSSEC OK, as in the query.
+    pub dnssec_ok: bool,
+    /// The client subnet as it was told, and the scope prefix of the answer.
+    pub subnet: Option<(Subnet, u8)>,
+    /// Who answers, if that was asked.
+    pub nsid: Option<&'s [u8]>,
+    /// What is unusual about the answer.
+    pub ede: Option<Ede>,
+}
+
+/// A reply that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// How many octets of the packet it takes.
+    pub length: usize,
+    /// Its response code, of 12 bits if there is EDNS.
+    pub rcode: u16,
+    /// Something that had to be in it did not fit.
+    pub truncated: bool,
+}
+
+/// Writes the answer to a query. The length of `out` is the most that the reply may take; at least 512.
+pub fn answer(request: &Request<'_>, answer: &Answer<'_>, opt: Option<&Opt<'_>>, out: &mut [u8]) -> Reply {
+    let rcode = answer.rcode as u16;
+    let authoritative = if answer.authoritative { flag::AA } else { 0 };
+    let mut message = Message::begin(request, opt, out);
+    let fit = message.put_sections(answer);
+    let truncated = if fit.is_err() { flag::TC } else { 0 };
+    message.finish(request, opt, rcode, authoritative | truncated)
+}
+
+/// Writes a reply that has nothing but a response code.
+pub fn fault(request: &Request<'_>, rcode: u16, opt: Option<&Opt<'_>>, out: &mut [u8]) -> Reply {
+    Message::begin(request, opt, out).finish(request, opt, rcode, 0)
+}
+
+/// There is no room for it.
+#[derive(Debug)]
+struct Full;
+
+/// A message that is being written.
+struct Message<'b> {
+    out: &'b mut [u8],
+    /// Where the next octet goes.
+    at: usize,
+    /// Where records must end.
+    end: usize,
+    /// Records in the answer, authority and additional sections.
+    counts: [u16; 3],
+    /// Where names stand that others can point to; made when the first name is written.
+    names: Option<Names>,
+}
+
+impl<'b> Message<'b> {
+    /// Copies the question and sets aside the room of the header and the OPT record.
+    fn begin(request: &Request<'_>, opt: Option<&Opt<'_>>, out: &'b mut [u8]) -> Self {
+        debug_assert!(out.len() >= SMALLEST_LIMIT);
+        let at = HEADER + request.question.len();
+        out[HEADER..at].copy_from_slice(request.question);
+        let end = out.len() - opt.map_or(0, Opt::length);
+        Self { out, at, end, counts: [0; 3], names: None }
+    }
+
+    fn put_sections(&mut self, answer: &Answer<'_>) -> Result<(), Full> {
+        for set in &answer.answer {
+            self.counts[0] += self.put_set(set)?;
+        }
+        for set in &answer.authority {
+            self.counts[1] += self.put_set(set)?;
+        }
+        // RFC 9471: a referral without its glue is not whole.
+        let referral = answer.authority.iter().any(|set| set.rtype == rtype::NS);
+        for set in &answer.additional {
+            match self.put_set(set) {
+                Ok(count) => self.counts[2] += count,
+                Err(Full) if referral => return Err(Full),
+                Err(Full) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a whole set and says how many records that was, or leaves the message as it was.
+    fn put_set(&mut self, set: &RecordSet<'_>) -> Result<u16, Full> {
+        let (at, names) = (self.at, self.names.as_ref().map_or(0, Names::used));
+        let put = match (&set.owner, shape(set.rtype)) {
+            (Owner::Question, None) => self.put_plain(set),
+            _ => self.put_compressed(set),
+        };
+        put.inspect_err(|Full| {
+            self.at = at;
+            if let Some(held) = &mut self.names {
+                held.forget(names);
+            }
+        })
+    }
+
+    /// The fast path: a set owned by the question, without names to compress.
+    #[inline]
+    fn put_plain(&mut self, set: &RecordSet<'_>) -> Result<u16, Full> {
+        let fixed = fixed_part(set);
+        let mut start = [0; 2 + FIXED];
+        start[..2].copy_from_slice(&QUESTION_POINTER);
+        start[2..].copy_from_slice(&fixed);
+        let mut count = 0;
+        each_record(&set.data, |length_and_rdata| {
+            self.put(&start)?;
+            self.put(length_and_rdata)?;
+            count += 1;
+            Ok(())
+        })?;
+        Ok(count)
+    }
+
+    /// A set with names that may be pointers: its owner, or some in its RDATA.
+    fn put_compressed(&mut self, set: &RecordSet<'_>) -> Result<u16, Full> {
+        let fixed = fixed_part(set);
+        let shape = shape(set.rtype);
+        let mut count = 0;
+        each_record(&set.data, |length_and_rdata| {
+            match &set.owner {
+                Owner::Question => self.put(&QUESTION_POINTER)?,
+                Owner::Name(name) => self.put_name(name)?,
+                Owner::Made(name) => self.put_name(name)?,
+            }
+            self.put(&fixed)?;
+            match shape {
+                Some(shape) => self.put_rdata(shape, &length_and_rdata[2..])?,
+                None => self.put(length_and_rdata)?,
+            }
+            count += 1;
+            Ok(())
+        })?;
+        Ok(count)
+    }
+
+    /// RDATA with names, which makes it shorter than it is stored.
+    fn put_rdata(&mut self, shape: Shape, rdata: &[u8]) -> Result<(), Full> {
+        let length_at = self.at;
+        self.put(&[0; 2])?;
+        let (before, mut rest) = rdata.split_at(shape.octets_before.min(rdata.len()));
+        self.put(before)?;
+        for _ in 0..shape.names {
+            let (name, after) = rest.split_at(name_length(rest));
+            self.put_name(name)?;
+            rest = after;
+        }
+        self.put(rest)?;
+        let length = (self.at - length_at - 2) as u16;
+        self.out[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
+        Ok(())
+    }
+
+    fn put_name(&mut self, name: &[u8]) -> Result<(), Full> {
+        let mut names = self.names.take().unwrap_or_else(|| self.names_of_question());
+        let plan = names.plan(self.out, name);
+        let at = self.at;
+        let put = self.put(&name[..plan.literal]).and_then(|()| match plan.pointer {
+            Some(offset) => self.put(&(POINTER | offset).to_be_bytes()),
+            None => self.put(&[0]),
+        });
+        if put.is_ok() {
+            names.add(name, plan, at);
+        }
+        self.names = Some(names);
+        put
+    }
+
+    /// The names of a message that has its question and no more.
+    #[cold]
+    fn names_of_question(&self) -> Names {
+        let mut names = Names::new();
+        let name = &self.out[HEADER..HEADER + name_length(&self.out[HEADER..])];
+        let plan = names.plan(self.out, name);
+        names.add(name, plan, HEADER);
+        names
+    }
+
+    #[inline]
+    fn put(&mut self, octets: &[u8]) -> Result<(), Full> {
+        let after = self.at + octets.len();
+        if after > self.end {
+            return Err(Full);
+        }
+        self.out[self.at..after].copy_from_slice(octets);
+        self.at = after;
+        Ok(())
+    }
+
+    /// Writes the OPT record and the header.
+    fn finish(mut self, request: &Request<'_>, opt: Option<&Opt<'_>>, rcode: u16, flags: u16) -> Reply {
+        if let Some(opt) = opt {
+            let end = self.at + opt.length();
+            opt.write((rcode >> 4) as u8, &mut self.out[self.at..end]);
+            self.at = end;
+        }
+        let copied = request.flags & (flag::OPCODE | flag::RD | flag::CD);
+        let words = [
+            request.id,
+            flag::QR | copied | flags | rcode & flag::RCODE,
+            u16::from(!request.question.is_empty()),
+            self.counts[0],
+            self.counts[1],
+            self.counts[2] + u16::from(opt.is_some()),
+        ];
+        for (place, word) in self.out.chunks_exact_mut(2).zip(words) {
+            place.copy_from_slice(&word.to_be_bytes());
+        }
+        Reply { length: self.at, rcode, truncated: flags & flag::TC != 0 }
+    }
+}
+
+impl Opt<'_> {
+    /// Octets that the record takes.
+    fn length(&self) -> usize {
+        let subnet = self.subnet.map_or(0, |(subnet, _)| OPTION_FIXED + 4 + subnet.octets().len());
+        let nsid = self.nsid.map_or(0, |name| OPTION_FIXED + name.len());
+        let ede = self.ede.map_or(0, |ede| OPTION_FIXED + 2 + ede_text(&ede).len());
+        OPT_FIXED + subnet + nsid + ede
+    }
+
+    /// Writes the record into `out`, which is as long as it.
+    fn write(&self, extended_rcode: u8, out: &mut [u8]) {
+        let options = (out.len() - OPT_FIXED) as u16;
+        let mut out = Filler(out);
+        out.put(&[0]);
+        out.put(&rtype::OPT.to_be_bytes());
+        out.put(&self.payload.to_be_bytes());
+        out.put(&[extended_rcode, 0, if self.dnssec_ok { 0x80 } else { 0 }, 0]);
+        out.put(&options.to_be_bytes());
+        if let Some((subnet, scope)) = self.subnet {
+            out.put_option_head(option::CLIENT_SUBNET, 4 + subnet.octets().len());
+            out.put(&subnet.family.to_be_bytes());
+            out.put(&[subnet.source, scope]);
+            out.put(subnet.octets());
+        }
+        if let Some(name) = self.nsid {
+            out.put_option_head(option::NSID, name.len());
+            out.put(name);
+        }
+        if let Some(ede) = self.ede {
+            let text = ede_text(&ede);
+            out.put_option_head(option::EXTENDED_ERROR, 2 + text.len());
+            out.put(&ede.code.to_be_bytes());
+            out.put(text);
+        }
+    }
+}
+
+fn ede_text(ede: &Ede) -> &'static [u8] {
+    &ede.text.as_bytes()[..ede.text.len().min(EDE_TEXT_MAX)]
+}
+
+/// Room of a known length that is filled from front to back.
+struct Filler<'b>(&'b mut [u8]);
+
+impl Filler<'_> {
+    fn put(&mut self, octets: &[u8]) {
+        let (place, rest) = std::mem::take(&mut self.0).split_at_mut(octets.len());
+        place.copy_from_slice(octets);
+        self.0 = rest;
+    }
+
+    fn put_option_head(&mut self, code: u16, length: usize) {
+        self.put(&code.to_be_bytes());
+        self.put(&(length as u16).to_be_bytes());
+    }
+}
+
+/// Where the names are in RDATA that may be compressed.
+#[derive(Clone, Copy)]
+struct Shape {
+    octets_before: usize,
+    names: usize,
+}
+
+/// RFC 3597 section 4: only types of RFC 1035 may be compressed; of those, the ones in use.
+#[inline]
+fn shape(rtype: u16) -> Option<Shape> {
+    match rtype {
+        rtype::NS | rtype::CNAME | rtype::PTR => Some(Shape { octets_before: 0, names: 1 }),
+        rtype::SOA => Some(Shape { octets_before: 0, names: 2 }),
+        rtype::MX => Some(Shape { octets_before: 2, names: 1 }),
+        _ => None,
+    }
+}
+
+/// Type, class and TTL.
+#[inline]
+fn fixed_part(set: &RecordSet<'_>) -> [u8; FIXED] {
+    let ([t0, t1], [c0, c1], [a, b, c, d]) =
+        (set.rtype.to_be_bytes(), CLASS_IN.to_be_bytes(), set.ttl.to_be_bytes());
+    [t0, t1, c0, c1, a, b, c, d]
+}
+
+/// Calls `put` with each record as it is stored: its length and its RDATA.
+#[inline]
+fn each_record(data: &Data<'_>, mut put: impl FnMut(&[u8]) -> Result<(), Full>) -> Result<(), Full> {
+    match data {
+        Data::Stored(stored) => {
+            let mut rest = *stored;
+            while let Some(&[high, low]) = rest.first_chunk::<2>() {
+                let length = usize::from(u16::from_be_bytes([high, low]));
+                let (record, after) = rest.split_at((2 + length).min(rest.len()));
+                put(record)?;
+                rest = after;
+            }
+        }
+        Data::A(addresses) => {
+            for address in addresses {
+                let [a, b, c, d] = address.octets();
+                put(&[0, 4, a, b, c, d])?;
+            }
+        }
+        Data::Aaaa(addresses) => {
+            for address in addresses {
+                let mut record = [0; 2 + 16];
+                record[1] = 16;
+                record[2..].copy_from_slice(&address.octets());
+                put(&record)?;
+            }
+        }
+        Data::Target(name) => put_lone_name(name, put)?,
+        Data::Made(name) => put_lone_name(name, put)?,
+    }
+    Ok(())
+}
+
+/// Calls `put` with one record that is just a name.
+fn put_lone_name(name: &[u8], mut put: impl FnMut(&[u8]) -> Result<(), Full>) -> Result<(), Full> {
+    let mut record = [0; 2 + NAME_MAX];
+    record[1] = name.len() as u8;
+    record[2..2 + name.len()].copy_from_slice(name);
+    put(&record[..2 + name.len()])
+}
+
+/// The length of the uncompressed name that `octets` starts with.
+fn name_length(octets: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(&label) = octets.get(at) {
+        at += 1 + usize::from(label);
+        if label == 0 {
+            break;
+        }
+    }
+    at.min(octets.len())
+}
+
+/// What every client takes: a reply is never made for less room than this (RFC 1035 section 4.2.1), so
+/// that the header, a question and an OPT record always fit.
+pub const SMALLEST_LIMIT: usize = 512;
+/// Longest name for NSID that leaves room for the rest of the smallest message; a longer one is cut.
+pub const NSID_MAX: usize = 64;
+/// Longest text of an extended error that leaves room for the rest; a longer one is cut.
+const EDE_TEXT_MAX: usize = 128;
+const NAME_MAX: usize = 255;
+/// Type, class and TTL of a record.
+const FIXED: usize = 8;
+/// An OPT record without options.
+const OPT_FIXED: usize = 11;
+/// Code and length of an option.
+const OPTION_FIXED: usize = 4;
+/// The two bits that make a pointer.
+const POINTER: u16 = 0xC000;
+/// A pointer to the question's name.
+const QUESTION_POINTER: [u8; 2] = (POINTER | HEADER as u16).to_be_bytes();

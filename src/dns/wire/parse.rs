@@ -1,0 +1,323 @@
+//! Reading a query: what is asked, and by whom, or why it is not answered.
+//!
+//! ```text
+//!   packet --+--> Query    ask `answer` and compose what it says
+//!            +--> Fault    compose an empty reply with this code
+//!            `--> Silence  an answer would be a weapon: runts, and packets that are responses
+//! ```
+//!
+//! Every packet is read once from front to back, so the work is bounded by its length. Records before the
+//! OPT are stepped over unread; what follows the last record is not looked at.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{CLASS_IN, HEADER, flag, option, rcode, rtype};
+use crate::answer::{Client, Ede};
+
+/// What is to be done about a packet.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Parsed<'p> {
+    /// It is for `answer` to answer; the question is there, its class is IN.
+    Query(Request<'p>),
+    /// It gets an empty reply. Of the request there is as much as could be read.
+    Fault(Request<'p>, Fault),
+    /// It gets no reply at all.
+    Silence,
+}
+
+/// What a reply needs to know of its query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request<'p> {
+    /// The number that the reply repeats.
+    pub id: u16,
+    /// The header's second word; see [`flag`].
+    pub flags: u16,
+    /// Name, type and class as they were asked, to be repeated octet for octet; empty if unreadable.
+    pub question: &'p [u8],
+    /// EDNS, if the client speaks it.
+    pub edns: Option<Edns>,
+}
+
+/// Why a query is not answered.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fault {
+    /// The response code, of 12 bits if there is EDNS.
+    pub rcode: u16,
+    /// More about it.
+    pub ede: Option<Ede>,
+}
+
+/// What a client says in its OPT record (RFC 6891).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edns {
+    /// The largest UDP response that it takes, as written: below 512 means 512.
+    pub payload: u16,
+    /// 0 is the only version there is.
+    pub version: u8,
+    /// DNSSEC OK.
+    pub dnssec_ok: bool,
+    /// On whose behalf it asks.
+    pub subnet: Option<Subnet>,
+    /// It wants to know who answers.
+    pub nsid: bool,
+}
+
+/// The client subnet option (RFC 7871), well formed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Subnet {
+    /// 1: IPv4. 2: IPv6. 0: nothing is told, and `source` is 0.
+    pub family: u16,
+    /// How many bits of the address are told.
+    pub source: u8,
+    /// The address; bits beyond `source` are 0.
+    pub address: [u8; 16],
+}
+
+impl<'p> Request<'p> {
+    /// The question's name in wire form.
+    pub fn name(&self) -> &'p [u8] {
+        let after_name = self.question.len().saturating_sub(TYPE_AND_CLASS);
+        &self.question[..after_name]
+    }
+
+    /// The question's type.
+    pub fn qtype(&self) -> u16 {
+        self.question
+            .last_chunk::<TYPE_AND_CLASS>()
+            .map_or(0, |&[high, low, _, _]| u16::from_be_bytes([high, low]))
+    }
+
+    /// The question's class.
+    pub fn qclass(&self) -> u16 {
+        self.question.last_chunk::<2>().map_or(0, |class| u16::from_be_bytes(*class))
+    }
+
+    /// Who asks: the client subnet if one is told, else whoever sent the packet.
+    pub fn client(&self, source: IpAddr) -> Client {
+        let told = self.edns.as_ref().and_then(|edns| edns.subnet).and_then(|subnet| subnet.client());
+        told.unwrap_or(Client { address: source, prefix: if source.is_ipv4() { 32 } else { 128 } })
+    }
+}
+
+impl Fault {
+    const FORMERR: Fault = Fault { rcode: rcode::FORMERR, ede: None };
+    const NOTIMP: Fault = Fault { rcode: rcode::NOTIMP, ede: None };
+    const REFUSED: Fault = Fault { rcode: rcode::REFUSED, ede: None };
+    const BADVERS: Fault = Fault { rcode: rcode::BADVERS, ede: None };
+    /// RFC 9824 section 3.1: NXNAME is never asked for.
+    const INVALID_TYPE: Fault =
+        Fault { rcode: rcode::FORMERR, ede: Some(Ede { code: 30, text: "invalid query type" }) };
+}
+
+impl Subnet {
+    /// The address octets that go over the wire.
+    pub fn octets(&self) -> &[u8] {
+        &self.address[..usize::from(self.source.div_ceil(8)).min(self.address.len())]
+    }
+
+    /// The client that it tells of; a source prefix of 0 tells of none.
+    fn client(&self) -> Option<Client> {
+        let [a, b, c, d, ..] = self.address;
+        match (self.source, self.family) {
+            (0, _) => None,
+            (prefix, FAMILY_IPV4) => Some(Client { address: Ipv4Addr::new(a, b, c, d).into(), prefix }),
+            (prefix, _) => Some(Client { address: Ipv6Addr::from(self.address).into(), prefix }),
+        }
+    }
+
+    /// Reads the option as strictly as RFC 7871 section 7.1.2 asks: as many octets as the prefix needs,
+    /// no bit beyond it, and no scope.
+    fn read(octets: &[u8]) -> Result<Self, Fault> {
+        let Some((&[family_high, family_low, source, scope], told)) = octets.split_first_chunk::<4>() else {
+            return Err(Fault::FORMERR);
+        };
+        let family = u16::from_be_bytes([family_high, family_low]);
+        let bits = match family {
+            FAMILY_NONE => 0,
+            FAMILY_IPV4 => 32,
+            FAMILY_IPV6 => 128,
+            _ => return Err(Fault::FORMERR),
+        };
+        if source > bits || scope != 0 || told.len() != usize::from(source.div_ceil(8)) {
+            return Err(Fault::FORMERR);
+        }
+        if !source.is_multiple_of(8) && told.last().is_some_and(|last| last << (source % 8) != 0) {
+            return Err(Fault::FORMERR);
+        }
+        let mut address = [0; 16];
+        address[..told.len()].copy_from_slice(told);
+        Ok(Self { family, source, address })
+    }
+}
+
+/// Reads a packet. With `believe_subnet` off, the client subnet option is as if it were not there.
+pub fn parse(packet: &[u8], believe_subnet: bool) -> Parsed<'_> {
+    let Some((header, body)) = packet.split_first_chunk::<HEADER>() else { return Parsed::Silence };
+    let word = |index: usize| u16::from_be_bytes([header[2 * index], header[2 * index + 1]]);
+    let flags = word(1);
+    if flags & flag::QR != 0 {
+        return Parsed::Silence;
+    }
+    let mut request = Request { id: word(0), flags, question: &[], edns: None };
+    if flags & flag::OPCODE != 0 {
+        return Parsed::Fault(request, Fault::NOTIMP);
+    }
+    let counts = Counts { questions: word(2), answers: word(3), authorities: word(4), additionals: word(5) };
+    match read_body(&mut request, body, counts, believe_subnet).and_then(|()| judge(&request)) {
+        Ok(()) => Parsed::Query(request),
+        Err(fault) => Parsed::Fault(request, fault),
+    }
+}
+
+/// How many records of each section the header promises.
+struct Counts {
+    questions: u16,
+    answers: u16,
+    authorities: u16,
+    additionals: u16,
+}
+
+fn read_body<'p>(
+    request: &mut Request<'p>,
+    body: &'p [u8],
+    counts: Counts,
+    believe_subnet: bool,
+) -> Result<(), Fault> {
+    // RFC 9619: a plain query has one question.
+    if counts.questions != 1 {
+        return Err(Fault::FORMERR);
+    }
+    let length = question_length(body).ok_or(Fault::FORMERR)?;
+    let (question, mut rest) = body.split_at(length);
+    request.question = question;
+    for _ in 0..u32::from(counts.answers) + u32::from(counts.authorities) {
+        let record = take_record(&mut rest).ok_or(Fault::FORMERR)?;
+        if record.rtype == rtype::OPT {
+            return Err(Fault::FORMERR);
+        }
+    }
+    for _ in 0..counts.additionals {
+        let record = take_record(&mut rest).ok_or(Fault::FORMERR)?;
+        if record.rtype != rtype::OPT {
+            continue;
+        }
+        if request.edns.is_some() || !record.owner_is_root {
+            return Err(Fault::FORMERR);
+        }
+        read_edns(request.edns.insert(record.edns()), record.rdata, believe_subnet)?;
+    }
+    Ok(())
+}
+
+/// What is asked for that is not for `answer` to answer.
+fn judge(request: &Request<'_>) -> Result<(), Fault> {
+    if request.edns.as_ref().is_some_and(|edns| edns.version != 0) {
+        return Err(Fault::BADVERS);
+    }
+    if request.qclass() != CLASS_IN {
+        return Err(Fault::REFUSED);
+    }
+    match request.qtype() {
+        rtype::AXFR | rtype::IXFR => Err(Fault::REFUSED),
+        rtype::TKEY | rtype::MAILA | rtype::MAILB => Err(Fault::NOTIMP),
+        rtype::OPT | rtype::TSIG => Err(Fault::FORMERR),
+        rtype::NXNAME => Err(Fault::INVALID_TYPE),
+        _ => Ok(()),
+    }
+}
+
+/// The length of the question that `body` starts with, if there is a whole one. Nothing stands before it
+/// that a compression pointer could point to, so one is malformed.
+fn question_length(body: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let label = usize::from(*body.get(at)?);
+        if label > LABEL_MAX {
+            return None;
+        }
+        at += 1 + label;
+        if at > NAME_MAX {
+            return None;
+        }
+        if label == 0 {
+            let length = at + TYPE_AND_CLASS;
+            return (length <= body.len()).then_some(length);
+        }
+    }
+}
+
+/// A record, as far as it is looked at.
+struct Record<'p> {
+    owner_is_root: bool,
+    rtype: u16,
+    class: u16,
+    ttl: [u8; 4],
+    rdata: &'p [u8],
+}
+
+impl Record<'_> {
+    /// The fixed part of an OPT record: RFC 6891 section 6.1.3.
+    fn edns(&self) -> Edns {
+        let [_, version, high_flags, _] = self.ttl;
+        Edns { payload: self.class, version, dnssec_ok: high_flags & 0x80 != 0, subnet: None, nsid: false }
+    }
+}
+
+/// Takes the record that `rest` starts with, if there is a whole one.
+fn take_record<'p>(rest: &mut &'p [u8]) -> Option<Record<'p>> {
+    let owner_is_root = *rest.first()? == 0;
+    let after_owner = &rest[skip_name(rest)?..];
+    let (&[t0, t1, c0, c1, ttl @ .., l0, l1], data) = after_owner.split_first_chunk::<RECORD_FIXED>()?;
+    let (rdata, after) = data.split_at_checked(usize::from(u16::from_be_bytes([l0, l1])))?;
+    *rest = after;
+    let (rtype, class) = (u16::from_be_bytes([t0, t1]), u16::from_be_bytes([c0, c1]));
+    Some(Record { owner_is_root, rtype, class, ttl, rdata })
+}
+
+/// The length of the name that `octets` starts with; a compression pointer ends it and is not followed.
+fn skip_name(octets: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        match usize::from(*octets.get(at)?) {
+            0 => return Some(at + 1),
+            label @ 1..=LABEL_MAX => at += 1 + label,
+            0xC0.. => return (at + 2 <= octets.len()).then_some(at + 2),
+            _ => return None,
+        }
+    }
+}
+
+/// Reads the options of an OPT record. Those of another version may mean anything and are left alone.
+fn read_edns(edns: &mut Edns, mut options: &[u8], believe_subnet: bool) -> Result<(), Fault> {
+    if edns.version != 0 {
+        return Ok(());
+    }
+    while !options.is_empty() {
+        let (&[c0, c1, l0, l1], data) = options.split_first_chunk::<4>().ok_or(Fault::FORMERR)?;
+        let length = usize::from(u16::from_be_bytes([l0, l1]));
+        let (data, after) = data.split_at_checked(length).ok_or(Fault::FORMERR)?;
+        match u16::from_be_bytes([c0, c1]) {
+            // RFC 5001 section 2.1: whatever a query carries in it is ignored.
+            option::NSID => edns.nsid = true,
+            // The first one counts.
+            option::CLIENT_SUBNET if believe_subnet && edns.subnet.is_none() => {
+                edns.subnet = Some(Subnet::read(data)?);
+            }
+            _ => {}
+        }
+        options = after;
+    }
+    Ok(())
+}
+
+/// A longer label is a pointer or malformed (RFC 1035 section 2.3.4).
+const LABEL_MAX: usize = 63;
+/// A longer name is malformed (RFC 1035 section 2.3.4).
+const NAME_MAX: usize = 255;
+const TYPE_AND_CLASS: usize = 4;
+/// Type, class, TTL and length of RDATA.
+const RECORD_FIXED: usize = 10;
+/// Address families of RFC 7871. None at all is what dig sends for `+subnet=0`.
+const FAMILY_NONE: u16 = 0;
+const FAMILY_IPV4: u16 = 1;
+const FAMILY_IPV6: u16 = 2;
