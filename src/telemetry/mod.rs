@@ -1,1 +1,5 @@
-//! Log lines.
+//! Log lines, and the clock.
+
+mod clock;
+
+pub use clock::Clock;
