@@ -78,6 +78,14 @@ impl Family {
         if address.is_ipv4() { Family::V4 } else { Family::V6 }
     }
 
+    /// The one that this is not.
+    pub fn other(self) -> Self {
+        match self {
+            Family::V4 => Family::V6,
+            Family::V6 => Family::V4,
+        }
+    }
+
     /// 0 for IPv4, 1 for IPv6: the last index of per-family tables.
     pub fn index(self) -> usize {
         self as usize
@@ -260,6 +268,15 @@ impl Endpoint {
                 Family::V6 => v6.is_some(),
             },
             Reach::Name(_) => true,
+        }
+    }
+
+    /// Its address of this family, if it has one.
+    pub fn address(&self, family: Family) -> Option<IpAddr> {
+        match (&self.reach, family) {
+            (Reach::Addresses { v4, .. }, Family::V4) => v4.map(IpAddr::V4),
+            (Reach::Addresses { v6, .. }, Family::V6) => v6.map(IpAddr::V6),
+            (Reach::Name(_), _) => None,
         }
     }
 

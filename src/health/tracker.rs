@@ -1,4 +1,22 @@
 //! The tracker: what one probe concludes of one target from the results of its checks.
+//!
+//! A single lost packet says little, so an opinion only turns when several results in a row speak
+//! against it; one result that agrees with it wipes the count. While results speak against it we look
+//! closer: the next check comes after `recheck` rather than `interval`, so that a real failure is sure
+//! within a few rechecks, and a false alarm is over after one.
+//!
+//! ```text
+//!                     the first success
+//!          Unknown --------------------------> Up
+//!             |                               ^  |
+//!             | `fall` failures     `rise`    |  | `fall` failures
+//!             | in a row         successes in |  | in a row
+//!             |                         a row |  v
+//!             `-----------------------------> Down
+//! ```
+//!
+//! Unknown is generous on purpose: to be wrong about a dead endpoint for a few checks costs less than to
+//! keep a good one out after every restart.
 
 use std::time::Duration;
 
@@ -64,13 +82,30 @@ impl Tracker {
 
     /// Takes one result; says whether the opinion turned.
     pub fn observe(&mut self, passed: bool, now: Moment) -> Option<Turn> {
-        let _ = (passed, now, self.against, self.since, self.settings);
-        todo!()
+        let (to, enough) = match (self.opinion, passed) {
+            (Opinion::Up, true) | (Opinion::Down, false) => {
+                self.against = 0;
+                return None;
+            }
+            (Opinion::Unknown, true) => (Opinion::Up, 1),
+            (Opinion::Down, true) => (Opinion::Up, self.settings.rise),
+            (Opinion::Unknown | Opinion::Up, false) => (Opinion::Down, self.settings.fall),
+        };
+        self.against = self.against.saturating_add(1);
+        if self.against < enough {
+            return None;
+        }
+        let turn = Turn { from: self.opinion, to };
+        self.opinion = to;
+        self.against = 0;
+        self.since = now;
+        Some(turn)
     }
 
-    /// How long after the start of the last check the next one starts.
+    /// How long after the start of the last check the next one starts: `interval` while the opinion is
+    /// settled, a settled Down too; `recheck` while it is [`moving`](Self::moving).
     pub fn pause(&self) -> Duration {
-        todo!()
+        if self.moving() { self.settings.recheck } else { self.settings.interval }
     }
 
     /// What is held.
@@ -80,7 +115,7 @@ impl Tracker {
 
     /// Whether results speak against the opinion, or there is none yet.
     pub fn moving(&self) -> bool {
-        todo!()
+        self.opinion == Opinion::Unknown || self.against > 0
     }
 
     /// Since when the opinion is held.
@@ -91,5 +126,108 @@ impl Tracker {
     /// Follows a monitor whose settings changed; what is held stays.
     pub fn adopt(&mut self, settings: TrackerSettings) {
         self.settings = settings;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(5);
+    const RECHECK: Duration = Duration::from_secs(1);
+    const SETTINGS: TrackerSettings =
+        TrackerSettings { fall: 3, rise: 2, interval: INTERVAL, recheck: RECHECK };
+
+    /// Runs checks a second apart, `+` for a good one and `-` for a bad one.
+    fn told(results: &str) -> Tracker {
+        let mut tracker = Tracker::new(SETTINGS, Moment(0));
+        for (second, result) in (1..).zip(results.chars()) {
+            tracker.observe(result == '+', Moment(second * 1000));
+        }
+        tracker
+    }
+
+    #[test]
+    fn nothing_is_known_at_first_and_the_next_check_comes_soon() {
+        let tracker = told("");
+        assert_eq!(tracker.opinion(), Opinion::Unknown);
+        assert!(tracker.moving());
+        assert_eq!(tracker.pause(), RECHECK);
+    }
+
+    #[test]
+    fn the_first_success_makes_an_unknown_target_up() {
+        let tracker = told("+");
+        assert_eq!((tracker.opinion(), tracker.since()), (Opinion::Up, Moment(1000)));
+        assert!(!tracker.moving());
+        assert_eq!(tracker.pause(), INTERVAL);
+        assert_eq!(told("--+").opinion(), Opinion::Up);
+    }
+
+    #[test]
+    fn only_enough_failures_in_a_row_make_an_unknown_target_down() {
+        assert_eq!(told("--").opinion(), Opinion::Unknown);
+        assert_eq!(told("---").opinion(), Opinion::Down);
+    }
+
+    #[test]
+    fn one_lost_packet_is_looked_into_and_forgotten() {
+        let tracker = told("+-");
+        assert_eq!((tracker.opinion(), tracker.pause()), (Opinion::Up, RECHECK));
+        assert!(tracker.moving());
+        let tracker = told("+-+");
+        assert_eq!((tracker.opinion(), tracker.pause()), (Opinion::Up, INTERVAL));
+        assert_eq!(told("+--+--+--").opinion(), Opinion::Up);
+    }
+
+    #[test]
+    fn a_dead_target_is_down_after_its_third_failure_and_then_asked_at_leisure() {
+        let mut tracker = told("+--");
+        let turn = tracker.observe(false, Moment(7000));
+        assert_eq!(turn, Some(Turn { from: Opinion::Up, to: Opinion::Down }));
+        assert_eq!((tracker.since(), tracker.pause()), (Moment(7000), INTERVAL));
+        assert_eq!(tracker.observe(false, Moment(8000)), None);
+        assert_eq!(tracker.since(), Moment(7000));
+    }
+
+    #[test]
+    fn a_target_that_comes_back_must_pass_twice_in_a_row() {
+        let tracker = told("---+");
+        assert_eq!((tracker.opinion(), tracker.pause()), (Opinion::Down, RECHECK));
+        assert_eq!(told("---+-+").opinion(), Opinion::Down);
+        assert_eq!(told("---+-++").opinion(), Opinion::Up);
+    }
+
+    #[test]
+    fn another_monitor_setting_counts_from_the_next_result_on() {
+        let mut tracker = told("+-");
+        tracker.adopt(TrackerSettings { fall: 1, ..SETTINGS });
+        assert_eq!(tracker.opinion(), Opinion::Up);
+        tracker.observe(false, Moment(3000));
+        assert_eq!(tracker.opinion(), Opinion::Down);
+    }
+
+    proptest! {
+        #[test]
+        fn down_always_rests_on_a_run_of_failures_and_up_on_a_success(results: Vec<bool>) {
+            let mut tracker = Tracker::new(SETTINGS, Moment(0));
+            let mut last: Vec<bool> = Vec::new();
+            for passed in results {
+                last.push(passed);
+                match tracker.observe(passed, Moment(0)).map(|turn| turn.to) {
+                    Some(Opinion::Down) => prop_assert!(last.ends_with(&[false; 3])),
+                    Some(Opinion::Up) => prop_assert!(passed),
+                    _ => {}
+                }
+                if last.ends_with(&[false; 3]) {
+                    prop_assert_eq!(tracker.opinion(), Opinion::Down);
+                }
+                if last.ends_with(&[true; 2]) {
+                    prop_assert_eq!(tracker.opinion(), Opinion::Up);
+                }
+            }
+        }
     }
 }

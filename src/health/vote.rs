@@ -1,4 +1,18 @@
 //! The vote: from what probes hold of a target to a verdict for one region.
+//!
+//! ```text
+//!   votes of the region's own probes --any?--> enough of them say down? Down : Up
+//!        |
+//!        none --> votes of each other region --> one vote a region --> enough of them? Down : Up
+//!                        |
+//!                        none anywhere --> no verdict: silence says nothing
+//! ```
+//!
+//! The rule leans to up, because a false Down moves every client of a region while a false Up is found
+//! out by the next check. A vote that is not there is not counted on either side: it can make the others
+//! weigh more, but every Down rests on somebody who says down.
+
+use smallvec::SmallVec;
 
 use crate::health::{Kind, Opinion, Verdict};
 use crate::model::RegionId;
@@ -49,10 +63,200 @@ pub struct Evidence {
     pub rtt_us: Option<u32>,
 }
 
-/// The verdict on one target for clients of `region`: `None` when there is no vote anywhere.
+/// The verdict on one target for clients of `region`, whether it is moving (a probe that had a say is,
+/// or has no opinion yet), and why; `None` when there is no vote anywhere.
 ///
 /// `quorum` percent (1..=100) of the votes must say down, rounded up, or it is Up.
 pub fn judge(votes: &[Vote], region: RegionId, quorum: u8) -> Option<(Verdict, bool, Evidence)> {
-    let _ = (votes, region, quorum);
-    todo!()
+    let own = || votes.iter().filter(|vote| vote.region == region);
+    let tally = Tally::of(own());
+    if tally.votes > 0 {
+        return Some(tally.conclude(Basis::Region, own(), quorum));
+    }
+    let mut regions: SmallVec<[(RegionId, Tally); 8]> = SmallVec::new();
+    for vote in votes {
+        match regions.iter_mut().find(|(of, _)| *of == vote.region) {
+            Some((_, tally)) => tally.count(vote),
+            None => regions.push((vote.region, Tally::of([vote]))),
+        }
+    }
+    let voting = regions.iter().map(|(_, tally)| tally).filter(|tally| tally.votes > 0);
+    let mut by_region = Tally::default();
+    for tally in voting {
+        by_region.votes += 1;
+        by_region.down += u16::from(tally.verdict(quorum) == Verdict::Down);
+    }
+    (by_region.votes > 0).then(|| by_region.conclude(Basis::Others, votes.iter(), quorum))
+}
+
+/// How many votes there are, and how many say down.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    down: u16,
+    votes: u16,
+}
+
+impl Tally {
+    fn of<'v>(votes: impl IntoIterator<Item = &'v Vote>) -> Self {
+        let mut tally = Self::default();
+        votes.into_iter().for_each(|vote| tally.count(vote));
+        tally
+    }
+
+    /// Counts a vote, if it is one.
+    fn count(&mut self, vote: &Vote) {
+        self.votes += u16::from(vote.opinion != Opinion::Unknown);
+        self.down += u16::from(vote.opinion == Opinion::Down);
+    }
+
+    fn verdict(self, quorum: u8) -> Verdict {
+        let needed = (u32::from(self.votes) * u32::from(quorum)).div_ceil(100).max(1);
+        if u32::from(self.down) >= needed { Verdict::Down } else { Verdict::Up }
+    }
+
+    /// The verdict of this tally, with what those who had a say saw.
+    fn conclude<'v>(
+        self,
+        basis: Basis,
+        said: impl Iterator<Item = &'v Vote> + Clone,
+        quorum: u8,
+    ) -> (Verdict, bool, Evidence) {
+        let down = said.clone().filter(|vote| vote.opinion == Opinion::Down);
+        let evidence = Evidence {
+            basis,
+            down: self.down,
+            votes: self.votes,
+            kind: down.filter_map(|vote| vote.last).filter(|kind| !kind.is_ok()).min(),
+            rtt_us: said.clone().filter_map(|vote| vote.rtt_us).min(),
+        };
+        let moving = said.into_iter().any(|vote| vote.moving || vote.opinion == Opinion::Unknown);
+        (self.verdict(quorum), moving, evidence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const EU: RegionId = RegionId(0);
+    const US: RegionId = RegionId(1);
+    const AS: RegionId = RegionId(2);
+    const QUORUM: u8 = 75;
+
+    fn vote(region: RegionId, opinion: Opinion) -> Vote {
+        Vote { region, opinion, moving: false, last: None, rtt_us: None }
+    }
+
+    fn votes(region: RegionId, down: usize, of: usize) -> Vec<Vote> {
+        let opinion = |n| if n < down { Opinion::Down } else { Opinion::Up };
+        (0..of).map(|n| vote(region, opinion(n))).collect()
+    }
+
+    fn verdict(votes: &[Vote]) -> Option<Verdict> {
+        judge(votes, EU, QUORUM).map(|judged| judged.0)
+    }
+
+    #[test]
+    fn three_quarters_of_a_regions_votes_must_say_down() {
+        for (needed, of) in [(1, 1), (2, 2), (3, 3), (3, 4), (4, 5)] {
+            assert_eq!(verdict(&votes(EU, needed, of)), Some(Verdict::Down), "{needed} of {of}");
+            assert_eq!(verdict(&votes(EU, needed - 1, of)), Some(Verdict::Up), "{} of {of}", needed - 1);
+        }
+    }
+
+    #[test]
+    fn a_region_listens_to_its_own_probes_first() {
+        let all = [votes(EU, 0, 1), votes(US, 5, 5)].concat();
+        let (verdict, _, evidence) = judge(&all, EU, QUORUM).expect("there are votes");
+        assert_eq!((verdict, evidence.basis), (Verdict::Up, Basis::Region));
+    }
+
+    #[test]
+    fn a_region_without_probes_listens_to_the_others_one_vote_each() {
+        let all = [votes(US, 1, 1), votes(AS, 0, 9)].concat();
+        let (verdict, _, evidence) = judge(&all, EU, QUORUM).expect("there are votes");
+        assert_eq!((verdict, evidence.basis), (Verdict::Up, Basis::Others));
+        assert_eq!((evidence.down, evidence.votes), (1, 2));
+
+        let all = [votes(US, 1, 1), votes(AS, 7, 9)].concat();
+        let (verdict, _, evidence) = judge(&all, EU, QUORUM).expect("there are votes");
+        assert_eq!((verdict, evidence.down, evidence.votes), (Verdict::Down, 2, 2));
+    }
+
+    #[test]
+    fn a_probe_without_an_opinion_has_no_vote_but_shows_that_things_move() {
+        let all = [vote(EU, Opinion::Down), vote(EU, Opinion::Unknown)];
+        let (verdict, moving, evidence) = judge(&all, EU, QUORUM).expect("there is a vote");
+        assert_eq!((verdict, moving, evidence.votes), (Verdict::Down, true, 1));
+        assert_eq!(judge(&[vote(EU, Opinion::Unknown)], EU, QUORUM), None);
+        assert_eq!(judge(&[], EU, QUORUM), None);
+    }
+
+    #[test]
+    fn the_evidence_tells_why_and_how_far() {
+        let saw = |opinion, last, rtt_us| Vote { last: Some(last), rtt_us, ..vote(EU, opinion) };
+        let all = [
+            saw(Opinion::Down, Kind::Timeout, None),
+            saw(Opinion::Down, Kind::Refused, Some(900)),
+            saw(Opinion::Down, Kind::Ok, Some(700)),
+            saw(Opinion::Up, Kind::Ok, Some(800)),
+        ];
+        let (_, _, evidence) = judge(&all, EU, QUORUM).expect("there are votes");
+        assert_eq!((evidence.kind, evidence.rtt_us), (Some(Kind::Refused), Some(700)));
+    }
+
+    fn any_votes() -> impl Strategy<Value = Vec<Vote>> {
+        let opinion = prop_oneof![Just(Opinion::Up), Just(Opinion::Down), Just(Opinion::Unknown)];
+        let kind =
+            prop_oneof![Just(None), Just(Some(Kind::Ok)), Just(Some(Kind::Timeout)), Just(Some(Kind::Tls))];
+        let one = (0..3u16, opinion, any::<bool>(), kind, proptest::option::of(0..9u32));
+        let one = one.prop_map(|(region, opinion, moving, last, rtt_us)| Vote {
+            region: RegionId(region),
+            opinion,
+            moving,
+            last,
+            rtt_us,
+        });
+        proptest::collection::vec(one, 0..9)
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_votes_does_not_matter(votes in any_votes(), turn in 0..9usize, quorum in 1..=100u8) {
+            let mut turned = votes.clone();
+            turned.rotate_left(turn.min(votes.len()));
+            turned.reverse();
+            prop_assert_eq!(judge(&votes, EU, quorum), judge(&turned, EU, quorum));
+        }
+
+        #[test]
+        fn one_more_up_never_turns_up_to_down(votes in any_votes(), region in 0..3u16, quorum in 1..=100u8) {
+            let more = [votes.clone(), vec![vote(RegionId(region), Opinion::Up)]].concat();
+            let before = judge(&votes, EU, quorum).map(|judged| judged.0);
+            let after = judge(&more, EU, quorum).map(|judged| judged.0);
+            prop_assert!(before != Some(Verdict::Up) || after == Some(Verdict::Up));
+        }
+
+        #[test]
+        fn nobody_is_down_unless_somebody_says_so(votes in any_votes(), quorum in 1..=100u8) {
+            let said = votes.iter().any(|vote| vote.opinion == Opinion::Down);
+            let judged = judge(&votes, EU, quorum).map(|judged| judged.0);
+            prop_assert!(said || judged != Some(Verdict::Down));
+        }
+
+        #[test]
+        fn a_probe_that_said_down_and_falls_silent_never_turns_up_to_down(
+            votes in any_votes(), quorum in 1..=100u8,
+        ) {
+            for silent in 0..votes.len() {
+                if votes[silent].opinion == Opinion::Down && judge(&votes, EU, quorum).is_some_and(|j| j.0 == Verdict::Up) {
+                    let mut fewer = votes.clone();
+                    fewer.remove(silent);
+                    prop_assert_ne!(judge(&fewer, EU, quorum).map(|judged| judged.0), Some(Verdict::Down));
+                }
+            }
+        }
+    }
 }

@@ -1,10 +1,24 @@
 //! The decision: one pure function for every policy.
+//!
+//! Some rules that are easily got wrong:
+//!
+//! - A pool that has nothing of the asked family at all is not down: the name simply has no such address,
+//!   and that is NODATA, whatever `on_down` says (but `static` still asks the zone file, which may have
+//!   some). Only a fallback that has such addresses and is up comes before that.
+//! - A CNAME speaks for every type (RFC 1034 section 3.6.2): a resolver that gets one for AAAA uses it
+//!   for A too. So a host name is only answered if the other family would not get addresses now;
+//!   otherwise the decision is made again as if host names were not there. A v4-only pool with a CDN as
+//!   its fallback thus keeps its clients until IPv4 is down as well.
+//! - A fence holds in any state, so a fenced pool's fallback is never used.
+
+use std::mem::take;
 
 use smallvec::SmallVec;
 
 use crate::health::HealthMap;
-use crate::model::{EndpointId, Family, Inventory, PoolId, RegionId};
-use crate::steering::Trace;
+use crate::model::{EndpointId, Family, Inventory, OnDown, PoolId, RegionId, Use};
+use crate::steering::walk::{Found, Walk};
+use crate::steering::{Step, Trace};
 
 /// Who asks for what, as far as steering goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +74,120 @@ pub fn decide(
     health: &HealthMap,
     trace: &mut impl Trace,
 ) -> Decision {
-    let _ = (pool, request, inventory, health, trace);
-    todo!()
+    let mut walk = Walk::new(*request, inventory, health, true, trace);
+    let outcome = walk.outcome(pool);
+    if !walk.named() {
+        return walk.found.decision(outcome);
+    }
+    let first = walk.found;
+    let twin = Request { family: request.family.other(), ..*request };
+    let mut deaf = ();
+    let mut other = Walk::new(twin, inventory, health, true, &mut deaf);
+    let has_records = match other.outcome(pool) {
+        Outcome::Endpoints { .. } => !other.named(),
+        Outcome::Static => true,
+        Outcome::NoData | Outcome::ServFail => false,
+    };
+    let consulted = first.with(&other.found);
+    if !has_records {
+        return consulted.decision(outcome);
+    }
+    trace.step(Step::WithoutNames(pool));
+    let mut again = Walk::new(*request, inventory, health, false, trace);
+    let outcome = again.outcome(pool);
+    again.found.with(&consulted).decision(outcome)
+}
+
+impl<T: Trace> Walk<'_, T> {
+    /// What a name's pool answers: what it picks, else what its fallbacks do, else what it says is to be
+    /// done when it is down.
+    fn outcome(&mut self, top: PoolId) -> Outcome {
+        if self.try_pool(top) || self.try_fallbacks(top) {
+            return self.endpoints();
+        }
+        let pool = self.pool(top);
+        let standing = self.health.pool(top, self.request.region, self.request.family);
+        let has_answers = self.has_answers(standing.addresses, standing.names).is_ok();
+        match pool.on_down {
+            OnDown::Static => Outcome::Static,
+            OnDown::ServeAll if has_answers => self.serve_all(top),
+            OnDown::ServFail if has_answers => Outcome::ServFail,
+            OnDown::ServeAll | OnDown::ServFail | OnDown::NoData => Outcome::NoData,
+        }
+    }
+
+    /// Picks from a pool that a name or a fallback points at.
+    fn try_pool(&mut self, id: PoolId) -> bool {
+        let standing = self.health.pool(id, self.request.region, self.request.family);
+        self.found.moving |= standing.moving;
+        self.found.stale |= standing.stale;
+        self.found.by_region |= self.pool(id).by_region;
+        if standing.up {
+            if self.pick(id) {
+                return true;
+            }
+        } else {
+            self.trace.step(Step::Enter(id));
+            self.tell_unusable(id);
+        }
+        self.trace.step(Step::PoolDown(id));
+        false
+    }
+
+    /// Follows the chain of fallbacks: it has at most as many links as there are pools.
+    fn try_fallbacks(&mut self, top: PoolId) -> bool {
+        let mut down = top;
+        for _ in 0..self.inventory.pools.len() {
+            let pool = self.pool(down);
+            let Some(to) = pool.fallback.filter(|_| !pool.fence) else { return false };
+            self.trace.step(Step::Fallback { pool: down, to });
+            match to {
+                Use::Endpoint(endpoint) => return self.try_endpoint(endpoint),
+                Use::Pool(next) if self.try_pool(next) => return true,
+                Use::Pool(next) => down = next,
+            }
+        }
+        false
+    }
+
+    fn try_endpoint(&mut self, id: EndpointId) -> bool {
+        let standing = self.health.endpoint(id, self.request.region, self.request.family);
+        self.found.moving |= standing.moving;
+        self.found.stale |= standing.stale;
+        self.found.by_region |= self.inventory.endpoints[id.index()].monitored();
+        standing.usable() && self.answers(id).is_ok() && self.carry(id).is_ok()
+    }
+
+    fn serve_all(&mut self, top: PoolId) -> Outcome {
+        self.trace.step(Step::LastResort(top));
+        self.turn_to_last_resort();
+        self.pick(top);
+        self.endpoints()
+    }
+
+    /// What was chosen; never an empty set.
+    fn endpoints(&mut self) -> Outcome {
+        if self.found.chosen.is_empty() {
+            return Outcome::NoData;
+        }
+        Outcome::Endpoints { chosen: take(&mut self.found.chosen), last_resort: self.last_resort }
+    }
+}
+
+impl Found {
+    /// What rests on both.
+    fn with(self, other: &Found) -> Self {
+        Self {
+            chosen: self.chosen,
+            moving: self.moving || other.moving,
+            stale: self.stale || other.stale,
+            by_region: self.by_region || other.by_region,
+            sticky: self.sticky || other.sticky,
+        }
+    }
+
+    fn decision(&self, outcome: Outcome) -> Decision {
+        let Found { moving, stale, by_region, sticky, .. } = *self;
+        Decision { outcome, settled: !moving, stale, by_region, sticky }
+    }
 }

@@ -8,6 +8,15 @@
 //!                  no --> on_down: serve-all | static | nodata | servfail
 //! ```
 //!
+//! | to see | look in |
+//! |---|---|
+//! | what is tried in turn: pool, fallbacks, last resort | `decide` |
+//! | which members are usable, and what one answer may carry | `walk` |
+//! | `failover`, `nearest`, `geo`: the first that will do | `ordered` |
+//! | `weighted`, and its sticky form | `weighted` |
+//! | `all` | `all` |
+//! | when a pool is up | `judge` |
+//!
 //! Pure: the draw is an argument, health is a finished map. What was looked at is told to a [`Trace`];
 //! the query path passes `()`, which costs nothing, explain passes one that writes it down. There is no
 //! second path.
@@ -15,7 +24,11 @@
 mod all;
 mod decide;
 mod judge;
+mod ordered;
+#[cfg(test)]
+pub mod tests_support;
 mod trace;
+mod walk;
 mod weighted;
 
 pub use decide::{Decision, Outcome, Request, decide};

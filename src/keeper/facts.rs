@@ -1,0 +1,182 @@
+//! What a change of the map means to people.
+
+use std::sync::Arc;
+
+use crate::health::{Basis, Control, Evidence, HealthMap, Verdict};
+use crate::keeper::verdicts::{endpoints, regions};
+use crate::model::{EndpointId, Family, Inventory, PoolId, RegionId};
+use crate::plan::Plan;
+
+/// Something worth telling. [`describe`] words it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// A verdict turned.
+    Turned {
+        /// Of this endpoint,
+        endpoint: EndpointId,
+        /// for these regions,
+        regions: Vec<RegionId>,
+        /// and this family; `None`: every family that it serves.
+        family: Option<Family>,
+        /// What it was.
+        from: Verdict,
+        /// What it is.
+        to: Verdict,
+        /// Why.
+        evidence: Evidence,
+        /// What an operator fixed, if that is why.
+        control: Option<Control>,
+    },
+    /// The votes of a probe are stale.
+    ProbeSilent {
+        /// Which.
+        probe: Arc<str>,
+    },
+    /// A report was dropped: older than what is held, or the same.
+    ReportDropped {
+        /// Whose.
+        probe: Arc<str>,
+        /// Its number.
+        number: u64,
+        /// What is held.
+        held: u64,
+    },
+    /// A control names an endpoint or pool that the plan lacks.
+    NoSuch {
+        /// The name.
+        name: String,
+    },
+    /// An operator's control is in force.
+    Controlled {
+        /// Of this endpoint.
+        endpoint: EndpointId,
+        /// What, or nothing any more.
+        control: Option<Control>,
+    },
+    /// Recovered members of a pool are used again.
+    FailedBack {
+        /// Which.
+        pool: PoolId,
+    },
+}
+
+/// What turned between two maps of one plan. Regions that saw the same are told of together, and so are
+/// the families of an endpoint.
+pub(super) fn turned(inventory: &Inventory, before: &HealthMap, after: &HealthMap) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    for (id, endpoint) in endpoints(inventory) {
+        let served = Family::BOTH.map(|family| endpoint.serves(family));
+        let mut turns: [Vec<Turned>; 2] = Family::BOTH.map(|family| {
+            if served[family.index()] { turns(id, family, inventory, before, after) } else { Vec::new() }
+        });
+        let [v4, v6] = &mut turns;
+        let both: Vec<Turned> = v4.extract_if(.., |turn| v6.contains(turn)).collect();
+        v6.retain(|turn| !both.contains(turn));
+        let told = |family: Option<Family>| move |turn: Turned| turn.fact(id, family);
+        let lone = |family: Family| Some(family).filter(|_| served == [true, true]);
+        facts.extend(both.into_iter().map(told(None)));
+        facts.extend(v4.drain(..).map(told(lone(Family::V4))));
+        facts.extend(v6.drain(..).map(told(lone(Family::V6))));
+    }
+    facts
+}
+
+/// A fact in words, as in scenarios and logs: `eu: fra Up -> Down (1 of 1 probes)`. The probes counted are
+/// those that say what the verdict is now.
+pub fn describe(fact: &Fact, plan: &Plan) -> String {
+    let inventory = &plan.inventory;
+    let endpoint = |id: &EndpointId| &inventory.endpoints[id.index()].name;
+    match fact {
+        Fact::Turned { endpoint: id, regions, family, from, to, evidence, control } => {
+            let regions: Vec<&str> =
+                regions.iter().map(|region| &*inventory.regions[region.index()].name).collect();
+            let family = family.map(|family| format!(" {family}")).unwrap_or_default();
+            let why = why(*to, evidence, *control);
+            format!("{}: {}{family} {from} -> {to} ({why})", regions.join(", "), endpoint(id))
+        }
+        Fact::ProbeSilent { probe } => format!("probe {probe} is silent: its votes no longer count"),
+        Fact::ReportDropped { probe, number, held } => {
+            format!("probe {probe}: report {number} dropped, {held} is held")
+        }
+        Fact::NoSuch { name } => format!("no endpoint or pool is called {name}"),
+        Fact::Controlled { endpoint: id, control } => match control {
+            Some(control) => format!("{}: {} by the operator", endpoint(id), done(*control)),
+            None => format!("{}: left to its checks again", endpoint(id)),
+        },
+        Fact::FailedBack { pool } => {
+            format!("pool {}: recovered members are used again", inventory.pools[pool.index()].name)
+        }
+    }
+}
+
+/// The verdict of one family of an endpoint turned, for these regions.
+#[derive(PartialEq)]
+struct Turned {
+    regions: Vec<RegionId>,
+    from: Verdict,
+    to: Verdict,
+    evidence: Evidence,
+    control: Option<Control>,
+}
+
+impl Turned {
+    fn fact(self, endpoint: EndpointId, family: Option<Family>) -> Fact {
+        let Turned { regions, from, to, evidence, control } = self;
+        Fact::Turned { endpoint, regions, family, from, to, evidence, control }
+    }
+}
+
+fn turns(
+    id: EndpointId,
+    family: Family,
+    inventory: &Inventory,
+    before: &HealthMap,
+    after: &HealthMap,
+) -> Vec<Turned> {
+    let mut turns: Vec<Turned> = Vec::new();
+    for region in regions(inventory) {
+        let from = before.endpoint(id, region, family).verdict;
+        let now = after.endpoint(id, region, family);
+        if from == now.verdict {
+            continue;
+        }
+        // a round-trip time is of one region: it is no part of what regions have in common
+        let evidence = Evidence { rtt_us: None, ..now.evidence };
+        let turn = Turned { regions: Vec::new(), from, to: now.verdict, evidence, control: now.control };
+        let alike = |other: &Turned| {
+            (other.from, other.to, other.evidence, other.control)
+                == (turn.from, turn.to, turn.evidence, turn.control)
+        };
+        match turns.iter_mut().find(|other| alike(other)) {
+            Some(other) => other.regions.push(region),
+            None => turns.push(Turned { regions: vec![region], ..turn }),
+        }
+    }
+    turns
+}
+
+fn why(verdict: Verdict, evidence: &Evidence, control: Option<Control>) -> String {
+    let Evidence { basis, down, votes, kind, .. } = *evidence;
+    let agree = if verdict == Verdict::Down { down } else { votes - down };
+    let basis = match basis {
+        Basis::Unmonitored => "no monitor".to_string(),
+        Basis::Region => format!("{agree} of {votes} probes"),
+        Basis::Others => format!("{agree} of {votes} other regions"),
+        Basis::Kept => "kept".to_string(),
+        Basis::Operator => {
+            format!("{} by the operator", control.map_or("fixed", done))
+        }
+    };
+    match kind {
+        Some(kind) if verdict == Verdict::Down => format!("{basis}, {kind}"),
+        _ => basis,
+    }
+}
+
+fn done(control: Control) -> &'static str {
+    match control {
+        Control::Drain => "drained",
+        Control::ForceUp => "forced up",
+        Control::ForceDown => "forced down",
+    }
+}

@@ -1,0 +1,166 @@
+//! From votes to standings: what the checks say, and what an operator says over them.
+
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
+
+use crate::health::{Basis, Control, Evidence, HealthMap, Standing, Verdict, Vote, judge};
+use crate::keeper::FRESH;
+use crate::keeper::probes::Names;
+use crate::model::{Endpoint, EndpointId, Family, Inventory, Moment, Reach, RegionId, TargetId};
+
+/// What the checks say of every endpoint. `votes` are those of each fresh probe, by target; `before` is
+/// what they said last, which stands where nobody votes.
+pub(super) fn of_checks(
+    inventory: &Inventory,
+    votes: &[&[Option<Vote>]],
+    before: &HealthMap,
+    now: Moment,
+) -> HealthMap {
+    let mut seen = HealthMap::new(inventory);
+    for (id, endpoint) in endpoints(inventory) {
+        for family in Family::BOTH {
+            let targets = &endpoint.targets[family.index()];
+            if targets.is_empty() {
+                continue;
+            }
+            let ballots: SmallVec<[Ballot; 2]> =
+                targets.iter().map(|target| Ballot::on(*target, votes, inventory)).collect();
+            for region in regions(inventory) {
+                let last = before.endpoint(id, region, family);
+                *seen.endpoint_mut(id, region, family) = conclude(&ballots, region, last, now);
+            }
+        }
+    }
+    seen
+}
+
+/// Lays what operators fixed over what the checks say.
+pub(super) fn overlay(
+    map: &mut HealthMap,
+    controls: &BTreeMap<String, Control>,
+    names: &Names,
+    inventory: &Inventory,
+) {
+    for (name, control) in controls {
+        let Some(id) = names.endpoint(name) else { continue };
+        for region in regions(inventory) {
+            for family in Family::BOTH {
+                let standing = map.endpoint_mut(id, region, family);
+                standing.verdict = match control {
+                    Control::ForceUp => Verdict::Up,
+                    Control::Drain | Control::ForceDown => Verdict::Down,
+                };
+                standing.control = Some(*control);
+                standing.evidence = Evidence { basis: Basis::Operator, ..Evidence::default() };
+                (standing.moving, standing.stale) = (false, false);
+            }
+        }
+    }
+}
+
+/// Dates the verdicts that turned; those that turned lately, and those an operator spoke of lately, move.
+pub(super) fn date(
+    map: &mut HealthMap,
+    before: &HealthMap,
+    spoken: &BTreeMap<String, Moment>,
+    inventory: &Inventory,
+    now: Moment,
+) {
+    let fresh = |moment: Moment| now.since(moment) < FRESH;
+    for (id, endpoint) in endpoints(inventory) {
+        let spoken = !spoken.is_empty() && spoken.get(&*endpoint.name).is_some_and(|at| fresh(*at));
+        for region in regions(inventory) {
+            for family in Family::BOTH {
+                let last = before.endpoint(id, region, family);
+                let standing = map.endpoint_mut(id, region, family);
+                standing.since = if standing.verdict == last.verdict { last.since } else { Some(now) };
+                standing.moving |= spoken || standing.since.is_some_and(fresh);
+            }
+        }
+    }
+}
+
+/// A map for another plan, with what is known of endpoints that kept their name and address.
+pub(super) fn carry(old: &HealthMap, from: (&Inventory, &Names), to: &Inventory) -> HealthMap {
+    let (from, names) = from;
+    let mut map = HealthMap::new(to);
+    for (id, endpoint) in endpoints(to) {
+        let Some(old_id) = names.endpoint(&endpoint.name) else { continue };
+        let same = |family| same_place(&from.endpoints[old_id.index()], endpoint, family);
+        let same = Family::BOTH.map(same);
+        for region in regions(to) {
+            let Some(old_region) = names.region(&to.regions[region.index()].name) else { continue };
+            for family in Family::BOTH.into_iter().filter(|family| same[family.index()]) {
+                *map.endpoint_mut(id, region, family) = *old.endpoint(old_id, old_region, family);
+            }
+        }
+    }
+    map
+}
+
+/// Every endpoint of an inventory, with its number.
+pub(super) fn endpoints(inventory: &Inventory) -> impl Iterator<Item = (EndpointId, &Endpoint)> {
+    inventory.endpoints.iter().enumerate().map(|(index, endpoint)| (EndpointId::at(index), endpoint))
+}
+
+/// Every region of an inventory.
+pub(super) fn regions(inventory: &Inventory) -> impl Iterator<Item = RegionId> + use<> {
+    (0..inventory.regions.len()).map(RegionId::at)
+}
+
+/// Whether what was known of the one holds for the other.
+fn same_place(old: &Endpoint, new: &Endpoint, family: Family) -> bool {
+    let watched = |endpoint: &Endpoint| !endpoint.targets[family.index()].is_empty();
+    let same_reach = match (&old.reach, &new.reach) {
+        (Reach::Name(old), Reach::Name(new)) => old == new,
+        _ => old.address(family) == new.address(family),
+    };
+    same_reach && watched(old) == watched(new)
+}
+
+/// All votes on one target, and how many of them must say down.
+struct Ballot {
+    votes: SmallVec<[Vote; 16]>,
+    quorum: u8,
+}
+
+impl Ballot {
+    fn on(target: TargetId, votes: &[&[Option<Vote>]], inventory: &Inventory) -> Self {
+        let monitor = inventory.targets[target.index()].monitor;
+        let votes = votes.iter().filter_map(|probe| probe[target.index()]).collect();
+        Self { votes, quorum: inventory.monitors[monitor.index()].quorum }
+    }
+}
+
+/// Down if any target is; Up if all are; else Unknown. With no vote on any, what was stands.
+fn conclude(ballots: &[Ballot], region: RegionId, last: &Standing, now: Moment) -> Standing {
+    let mut decisive: Option<(Verdict, Evidence)> = None;
+    let (mut moving, mut unvoted) = (false, false);
+    for ballot in ballots {
+        match judge(&ballot.votes, region, ballot.quorum) {
+            None => unvoted = true,
+            Some((verdict, moves, evidence)) => {
+                moving |= moves;
+                if decisive.is_none_or(|(held, _)| held == Verdict::Up && verdict == Verdict::Down) {
+                    decisive = Some((verdict, evidence));
+                }
+            }
+        }
+    }
+    match decisive {
+        None => Standing {
+            verdict: last.verdict,
+            moving: last.verdict == Verdict::Unknown,
+            stale: last.verdict != Verdict::Unknown,
+            control: None,
+            evidence: Evidence { basis: Basis::Kept, ..Evidence::default() },
+            since: last.since,
+        },
+        Some((voted, evidence)) => {
+            let verdict = if voted == Verdict::Up && unvoted { Verdict::Unknown } else { voted };
+            let since = if verdict == last.verdict { last.since } else { Some(now) };
+            Standing { verdict, moving: moving || unvoted, stale: false, control: None, evidence, since }
+        }
+    }
+}
