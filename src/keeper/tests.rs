@@ -1,1 +1,440 @@
+//! Stories of probes, operators and plans; time is in seconds.
 
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::geo::GeoMap;
+use crate::health::{Basis, Hold, Kind, Opinion, TargetReport};
+use crate::model::*;
+use crate::plan::zone::Zones;
+use crate::steering::tests_support::World;
+
+const EU: RegionId = RegionId(0);
+const US: RegionId = RegionId(1);
+const FRA: EndpointId = EndpointId(0);
+const IAD: EndpointId = EndpointId(1);
+
+/// Regions `eu` (default) and `us`; `fra` with both families, `iad` with IPv4; pool `www` fails over
+/// from the one to the other.
+fn world() -> World {
+    let mut world = World::new(&["eu", "us"]);
+    let fra = world.endpoint("fra", &["192.0.2.10", "2001:db8::10"]);
+    let iad = world.endpoint("iad", &["198.51.100.10"]);
+    world.pool("www", Policy::Failover, &[Use::Endpoint(fra), Use::Endpoint(iad)]);
+    world
+}
+
+fn plan(world: World) -> Arc<Plan> {
+    let geo = GeoMap::compile(Vec::new(), world.inventory.default_region());
+    Arc::new(Plan { inventory: world.inventory, geo, zones: Zones::default(), steered: Vec::new() })
+}
+
+fn second(seconds: u64) -> Moment {
+    Moment(seconds * 1000)
+}
+
+/// `eu/ams 7 192.0.2.10=down ...`: the report number 7 of probe `ams` in `eu`, every two seconds.
+fn report(text: &str) -> Report {
+    let mut words = text.split_whitespace();
+    let (region, probe) = words.next().and_then(|word| word.split_once('/')).expect("region/probe");
+    let number = words.next().and_then(|word| word.parse().ok()).expect("number");
+    let target = |word: &str| {
+        let (address, opinion) = word.split_once('=').expect("address=opinion");
+        let (opinion, last) = match opinion {
+            "up" => (Opinion::Up, Some(Kind::Ok)),
+            "down" => (Opinion::Down, Some(Kind::Refused)),
+            _ => (Opinion::Unknown, None),
+        };
+        TargetReport {
+            monitor: "web".into(),
+            address: address.parse().expect("an address"),
+            opinion,
+            moving: opinion == Opinion::Unknown,
+            last,
+            rtt_us: None,
+            age_ms: 0,
+            certificate_end: None,
+        }
+    };
+    let targets = words.map(target).collect();
+    Report { probe: probe.into(), region: region.into(), number, interval_ms: 2000, targets }
+}
+
+/// A keeper with a pen: what it tells is written down.
+struct Told {
+    keeper: Keeper,
+    published: Vec<u64>,
+}
+
+impl Told {
+    fn new(world: World) -> Self {
+        Self { keeper: Keeper::new(plan(world), None, second(0)), published: Vec::new() }
+    }
+
+    fn hear(&mut self, at: u64, event: Event) -> Vec<String> {
+        let step = self.keeper.apply(event, second(at));
+        self.published.extend(step.snapshot.map(|snapshot| snapshot.generation));
+        step.facts.iter().map(|fact| describe(fact, self.keeper.plan())).collect()
+    }
+
+    fn report(&mut self, at: u64, text: &str) -> Vec<String> {
+        self.hear(at, Event::Report(report(text)))
+    }
+
+    fn control(&mut self, at: u64, endpoint: &str, control: Option<Control>) -> Vec<String> {
+        self.hear(at, Event::Control { endpoint: endpoint.to_string(), control })
+    }
+
+    fn verdict(&self, endpoint: EndpointId, region: RegionId) -> Verdict {
+        self.keeper.health().endpoint(endpoint, region, Family::V4).verdict
+    }
+}
+
+const ALL_UP: &str = "192.0.2.10=up 2001:db8::10=up 198.51.100.10=up";
+
+#[test]
+fn everything_is_unknown_and_usable_until_somebody_votes() {
+    let told = Told::new(world());
+    let standing = told.keeper.health().endpoint(FRA, EU, Family::V4);
+    assert_eq!((standing.verdict, standing.moving, standing.stale), (Verdict::Unknown, true, false));
+    assert!(told.keeper.health().pool(PoolId(0), EU, Family::V4).up);
+    // iad has no IPv6, and so nothing that could be down
+    assert_eq!(told.keeper.health().endpoint(IAD, EU, Family::V6).verdict, Verdict::Up);
+}
+
+#[test]
+fn a_probe_is_believed_in_its_region_and_where_there_is_no_other() {
+    let mut told = Told::new(world());
+    assert_eq!(
+        told.report(1, &format!("eu/ams 1 {ALL_UP}")),
+        [
+            "eu: fra Unknown -> Up (1 of 1 probes)",
+            "us: fra Unknown -> Up (1 of 1 other regions)",
+            "eu: iad Unknown -> Up (1 of 1 probes)",
+            "us: iad Unknown -> Up (1 of 1 other regions)",
+        ]
+    );
+    told.report(1, &format!("us/nyc 1 {ALL_UP}"));
+    assert_eq!(
+        told.report(2, "eu/ams 2 192.0.2.10=down 2001:db8::10=up 198.51.100.10=up"),
+        ["eu: fra ipv4 Up -> Down (1 of 1 probes, refused)"]
+    );
+    assert_eq!((told.verdict(FRA, EU), told.verdict(FRA, US)), (Verdict::Down, Verdict::Up));
+    assert_eq!(
+        told.report(3, "us/nyc 2 192.0.2.10=down 2001:db8::10=down 198.51.100.10=up"),
+        ["us: fra Up -> Down (1 of 1 probes, refused)"]
+    );
+}
+
+#[test]
+fn regions_that_saw_the_same_are_told_of_together() {
+    let mut told = Told::new(world());
+    told.report(1, &format!("mars/rover 1 {ALL_UP}"));
+    // a region that the plan lacks counts as the default one
+    assert_eq!(told.keeper.probes(second(1))[0].region, EU);
+    assert_eq!(
+        told.control(2, "fra", Some(Control::Drain)),
+        ["fra: drained by the operator", "eu, us: fra Up -> Down (drained by the operator)"]
+    );
+    assert_eq!(
+        told.control(3, "fra", None),
+        [
+            "fra: left to its checks again",
+            "eu: fra Down -> Up (1 of 1 probes)",
+            "us: fra Down -> Up (1 of 1 other regions)",
+        ]
+    );
+}
+
+#[test]
+fn a_report_that_is_not_newer_is_dropped() {
+    let mut told = Told::new(world());
+    told.report(1, "eu/ams 5 192.0.2.10=up");
+    assert_eq!(told.report(2, "eu/ams 4 192.0.2.10=down"), ["probe ams: report 4 dropped, 5 is held"]);
+    assert_eq!(told.report(2, "eu/ams 5 192.0.2.10=down"), ["probe ams: report 5 dropped, 5 is held"]);
+    assert_eq!(told.verdict(FRA, EU), Verdict::Up);
+}
+
+#[test]
+fn silence_is_told_once_and_keeps_the_verdict() {
+    let mut told = Told::new(world());
+    told.report(0, "eu/ams 1 192.0.2.10=down 198.51.100.10=up");
+    assert_eq!(told.hear(6, Event::Tick), Vec::<String>::new(), "three intervals of two seconds");
+    assert_eq!(told.hear(7, Event::Tick), ["probe ams is silent: its votes no longer count"]);
+    assert_eq!(told.hear(8, Event::Tick), Vec::<String>::new());
+    for (endpoint, verdict) in [(FRA, Verdict::Down), (IAD, Verdict::Up)] {
+        let standing = told.keeper.health().endpoint(endpoint, EU, Family::V4);
+        assert_eq!((standing.verdict, standing.stale), (verdict, true));
+        assert_eq!(standing.evidence.basis, Basis::Kept);
+    }
+    let status = &told.keeper.probes(second(8))[0];
+    assert_eq!((status.number, status.age, status.fresh), (1, Duration::from_secs(8), false));
+}
+
+#[test]
+fn a_verdict_moves_for_a_minute_after_it_turned() {
+    let mut told = Told::new(world());
+    let moving = |told: &Told| told.keeper.health().endpoint(FRA, EU, Family::V4).moving;
+    told.report(0, "eu/ams 1 192.0.2.10=up");
+    assert!(moving(&told));
+    told.report(59, "eu/ams 2 192.0.2.10=up");
+    assert!(moving(&told));
+    told.report(60, "eu/ams 3 192.0.2.10=up");
+    assert!(!moving(&told));
+    told.control(61, "fra", Some(Control::ForceUp));
+    assert!(moving(&told), "an operator's change is fresh");
+    told.report(121, "eu/ams 4 192.0.2.10=up");
+    assert!(!moving(&told));
+}
+
+#[test]
+fn two_monitors_must_both_pass() {
+    let mut world = world();
+    let api = Monitor { name: "api".into(), ..world.inventory.monitors[0].clone() };
+    world.inventory.monitors.push(api);
+    let address: IpAddr = "198.51.100.10".parse().expect("an address");
+    world.inventory.targets.push(Target { monitor: MonitorId(1), address });
+    let target = TargetId::at(world.inventory.targets.len() - 1);
+    world.inventory.endpoints[IAD.index()].targets[0].push(target);
+    let mut told = Told::new(world);
+    let mut says = |number: u64, web: &str, api: &str| {
+        let mut said = report(&format!("eu/ams {number} 198.51.100.10={web} 198.51.100.10={api}"));
+        said.targets[1].monitor = "api".into();
+        told.hear(number, Event::Report(said));
+        told.keeper.health().endpoint(IAD, EU, Family::V4).verdict
+    };
+    assert_eq!(says(1, "up", "up"), Verdict::Up);
+    assert_eq!(says(2, "up", "down"), Verdict::Down);
+    assert_eq!(says(3, "up", "unknown"), Verdict::Unknown);
+    assert_eq!(says(4, "unknown", "unknown"), Verdict::Unknown);
+}
+
+#[test]
+fn a_snapshot_is_due_at_once_when_something_turns_down_and_else_once_a_second() {
+    let mut told = Told::new(world());
+    told.hear(1, Event::Tick);
+    assert!(told.published.is_empty(), "nothing changed");
+    told.report(2, "eu/ams 1 192.0.2.10=up");
+    assert_eq!(told.published, [2]);
+    told.keeper.apply(Event::Report(report("eu/ams 2 192.0.2.10=unknown")), Moment(2_100));
+    told.report(2, "eu/ams 3 192.0.2.10=up 198.51.100.10=up");
+    assert_eq!(told.published, [2], "within a second of the last");
+    told.hear(3, Event::Tick);
+    assert_eq!(told.published, [2, 3]);
+    told.report(3, "eu/ams 4 192.0.2.10=down 198.51.100.10=up");
+    assert_eq!(told.published, [2, 3, 4], "down is urgent");
+    told.control(3, "fra", Some(Control::ForceUp));
+    told.hear(3, Event::Plan(plan(world())));
+    assert_eq!(told.published, [2, 3, 4, 5, 6], "so are operators and plans");
+    told.control(3, "nobody", None);
+    assert_eq!(told.published.len(), 5);
+}
+
+#[test]
+fn what_nobody_has_ever_heard_of_is_said_to_be_so() {
+    let mut told = Told::new(world());
+    assert_eq!(told.control(1, "fr", Some(Control::Drain)), ["no endpoint or pool is called fr"]);
+    assert_eq!(told.hear(1, Event::Failback { pool: "ww".into() }), ["no endpoint or pool is called ww"]);
+}
+
+#[test]
+fn another_plan_keeps_what_is_known_of_what_survives() {
+    let mut told = Told::new(world());
+    told.report(1, "eu/ams 1 192.0.2.10=down 2001:db8::10=down 198.51.100.10=down");
+    told.control(2, "iad", Some(Control::ForceUp));
+    let mut next = World::new(&["as", "eu"]);
+    next.endpoint("new", &["203.0.113.1"]);
+    next.endpoint("iad", &["198.51.100.10"]);
+    next.endpoint("fra", &["192.0.2.10", "2001:db8::99"]);
+    assert_eq!(
+        told.hear(9, Event::Plan(plan(next))),
+        [
+            "probe ams is silent: its votes no longer count",
+            "as: iad Unknown -> Up (forced up by the operator)",
+        ]
+    );
+    let map = told.keeper.health();
+    let of = |endpoint, region, family| *map.endpoint(EndpointId(endpoint), RegionId(region), family);
+    assert_eq!(of(2, 1, Family::V4).verdict, Verdict::Down);
+    assert_eq!(of(2, 1, Family::V4).since, Some(second(1)));
+    assert_eq!(of(2, 1, Family::V6).verdict, Verdict::Unknown, "it moved");
+    assert_eq!(of(2, 0, Family::V4).verdict, Verdict::Unknown, "a new region");
+    assert_eq!(of(1, 1, Family::V4).control, Some(Control::ForceUp));
+    assert_eq!(of(0, 1, Family::V4).verdict, Verdict::Unknown);
+}
+
+#[test]
+fn votes_heard_under_one_plan_count_under_the_next() {
+    let mut told = Told::new(World::new(&["eu"]));
+    told.report(1, "eu/ams 1 192.0.2.10=down");
+    assert_eq!(
+        told.hear(2, Event::Plan(plan(world()))),
+        [
+            "eu: fra ipv4 Unknown -> Down (1 of 1 probes, refused)",
+            "us: fra ipv4 Unknown -> Down (1 of 1 other regions, refused)",
+        ]
+    );
+}
+
+#[test]
+fn a_restart_knows_what_was_known() {
+    let mut told = Told::new(held(Failback::Manual));
+    told.report(1, "eu/ams 1 192.0.2.10=down 198.51.100.10=down");
+    told.report(2, "eu/ams 2 192.0.2.10=up 198.51.100.10=down");
+    told.control(3, "iad", Some(Control::Drain));
+    let state = told.keeper.state(second(4));
+    let json = serde_json::to_string(&state).expect("a state is plain data");
+    let state: State = serde_json::from_str(&json).expect("and reads back");
+
+    let keeper = Keeper::new(plan(held(Failback::Manual)), Some(state.clone()), second(100));
+    let standing = keeper.health().endpoint(FRA, EU, Family::V4);
+    assert_eq!((standing.verdict, standing.stale, standing.since), (Verdict::Up, true, Some(second(2))));
+    assert_eq!(keeper.health().endpoint(IAD, EU, Family::V4).control, Some(Control::Drain));
+    assert!(keeper.health().holds(&hold(EU)));
+    assert!(keeper.first().generation > told.keeper.first().generation);
+    let again = keeper.state(second(100));
+    assert_eq!(again.verdicts, state.verdicts);
+    assert_eq!((again.controls, again.holds), (state.controls, state.holds));
+}
+
+#[test]
+fn a_restart_with_another_address_starts_unknown() {
+    let mut told = Told::new(world());
+    told.report(1, "eu/ams 1 192.0.2.10=down 198.51.100.10=down");
+    let mut moved = World::new(&["eu", "us"]);
+    moved.endpoint("fra", &["192.0.2.99"]);
+    let keeper = Keeper::new(plan(moved), Some(told.keeper.state(second(2))), second(3));
+    assert_eq!(keeper.health().endpoint(FRA, EU, Family::V4).verdict, Verdict::Unknown);
+}
+
+fn held(failback: Failback) -> World {
+    let mut world = world();
+    world.change(PoolId(0)).failback = failback;
+    world
+}
+
+fn hold(region: RegionId) -> Hold {
+    Hold { pool: PoolId(0), member: 0, region, family: Family::V4 }
+}
+
+#[test]
+fn a_recovered_member_waits_for_the_operator() {
+    let mut told = Told::new(held(Failback::Manual));
+    told.report(0, "eu/ams 1 192.0.2.10=up");
+    assert!(!told.keeper.health().holds(&hold(EU)), "it was never down");
+    told.report(1, "eu/ams 2 192.0.2.10=down");
+    told.report(2, "eu/ams 3 192.0.2.10=up");
+    assert!(told.keeper.health().holds(&hold(EU)));
+    told.report(3, "eu/ams 4 192.0.2.10=down");
+    assert!(!told.keeper.health().holds(&hold(EU)), "down is down");
+    told.report(4, "eu/ams 5 192.0.2.10=up");
+    told.hear(100_000, Event::Tick);
+    assert!(told.keeper.health().holds(&hold(EU)));
+    let facts = told.hear(100_001, Event::Failback { pool: "www".into() });
+    assert_eq!(facts, ["pool www: recovered members are used again"]);
+    assert!(!told.keeper.health().holds(&hold(EU)));
+}
+
+#[test]
+fn a_recovered_member_waits_for_its_time() {
+    let mut told = Told::new(held(Failback::After(Duration::from_secs(30))));
+    told.report(1, "eu/ams 1 192.0.2.10=down");
+    told.report(2, "eu/ams 2 192.0.2.10=up");
+    told.report(31, "eu/ams 3 192.0.2.10=up");
+    assert!(told.keeper.health().holds(&hold(EU)) && told.keeper.health().holds(&hold(US)));
+    let facts = told.report(32, "eu/ams 4 192.0.2.10=up");
+    assert_eq!(facts, ["pool www: recovered members are used again"]);
+    assert!(!told.keeper.health().holds(&hold(EU)) && !told.keeper.health().holds(&hold(US)));
+}
+
+#[test]
+fn a_nested_pool_that_recovers_waits_too() {
+    let mut world = world();
+    let iad = Use::Endpoint(IAD);
+    let top = world.pool("top", Policy::Failover, &[Use::Pool(PoolId(0)), iad]);
+    world.change(top).failback = Failback::Manual;
+    let mut told = Told::new(world);
+    told.report(1, "eu/ams 1 192.0.2.10=down 198.51.100.10=down");
+    told.report(2, "eu/ams 2 192.0.2.10=down 198.51.100.10=up");
+    assert!(told.keeper.health().holds(&Hold { pool: top, ..hold(EU) }));
+}
+
+/// Reports of four probes, in the order of their numbers; what is said under one number never changes.
+/// What a probe may say of a target is given.
+fn reports(said: &'static [&'static str]) -> impl Strategy<Value = Vec<Report>> {
+    let said = || proptest::sample::select(said);
+    let probe = proptest::sample::select(vec!["eu/ams", "eu/fra", "us/nyc", "mars/rover"]);
+    let one = (probe, 1..5u64, said(), said(), said()).prop_map(|(probe, number, a, b, c)| {
+        report(&format!("{probe} {number} 192.0.2.10={a} 2001:db8::10={b} 198.51.100.10={c}"))
+    });
+    proptest::collection::vec(one, 0..12).prop_map(|mut reports| {
+        reports.sort_by_key(|report| (report.probe.clone(), report.number));
+        reports.dedup_by_key(|report| (report.probe.clone(), report.number));
+        reports
+    })
+}
+
+/// Of probes that have made up their minds: where nobody votes, the last verdict stands, and that is the
+/// one thing that depends on what was heard before.
+const DECIDED: &[&str] = &["up", "down"];
+const ANY: &[&str] = &["up", "down", "unknown"];
+
+fn after(reports: &[Report], at: Moment) -> Keeper {
+    let mut keeper = Keeper::new(plan(world()), None, second(0));
+    for report in reports {
+        keeper.apply(Event::Report(report.clone()), at);
+    }
+    keeper
+}
+
+proptest! {
+    #[test]
+    fn the_same_reports_in_any_order_and_number_give_bit_identical_maps(
+        (reports, mixed) in reports(DECIDED).prop_flat_map(|reports| {
+            let twice = [reports.clone(), reports.clone()].concat();
+            (Just(reports), Just(twice).prop_shuffle())
+        }),
+    ) {
+        let (straight, mixed) = (after(&reports, second(1)), after(&mixed, second(1)));
+        prop_assert_eq!(straight.health(), mixed.health());
+    }
+
+    #[test]
+    fn whoever_missed_reports_is_right_after_the_next(
+        reports in reports(DECIDED), missed in 0..12usize) {
+        let newest = |report: &Report| Report { number: 9, ..report.clone() };
+        let last: Vec<Report> = ["ams", "fra", "nyc", "rover"].iter().filter_map(|probe| {
+            reports.iter().rev().find(|report| &*report.probe == *probe).map(newest)
+        }).collect();
+        let whole = after(&[reports.clone(), last.clone()].concat(), second(1));
+        let gappy = after(&[reports[missed.min(reports.len())..].to_vec(), last].concat(), second(1));
+        prop_assert_eq!(whole.health(), gappy.health());
+    }
+
+    #[test]
+    fn silence_and_jumps_of_the_clock_never_turn_anything_down(
+        reports in reports(ANY), jumps in proptest::collection::vec(0..u64::MAX / 4000, 1..4),
+    ) {
+        let mut keeper = after(&reports, second(1));
+        let before = keeper.health().clone();
+        let generation = keeper.first().generation;
+        let mut now = second(1);
+        for jump in jumps {
+            now = now.plus(Duration::from_secs(jump));
+            let step = keeper.apply(Event::Tick, now);
+            let turned_down = |fact: &Fact| matches!(fact, Fact::Turned { to: Verdict::Down, .. });
+            // a probe that falls silent leaves its region to the others, who may have said down all along
+            let all_silent = keeper.probes(now).iter().all(|probe| !probe.fresh);
+            prop_assert!(!all_silent || !step.facts.iter().any(turned_down));
+            prop_assert!(step.snapshot.is_none_or(|snapshot| snapshot.generation > generation));
+            for family in Family::BOTH {
+                for (endpoint, region) in [(FRA, EU), (FRA, US), (IAD, EU), (IAD, US)] {
+                    let (was, is) = (before.endpoint(endpoint, region, family), keeper.health().endpoint(endpoint, region, family));
+                    prop_assert_eq!(was.verdict, is.verdict);
+                }
+            }
+        }
+    }
+}
