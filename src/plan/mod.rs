@@ -1,7 +1,8 @@
 //! What the server runs: the spec, understood.
 //!
 //! ```text
-//!   Spec --compile--> Plan { Inventory, GeoMap, Zones, promises }   or every diagnostic
+//!   Spec --compile--> Plan { Inventory, GeoMap, Zones, steered names }   or every diagnostic
+//!                       `--promises--> the failover time that each name can keep
 //! ```
 //!
 //! Whatever can be decided before a query arrives is decided here.
@@ -15,7 +16,7 @@ pub use compile::compile;
 use std::time::Duration;
 
 use crate::geo::GeoMap;
-use crate::model::{Inventory, PoolId};
+use crate::model::{Inventory, Name, PoolId};
 use zone::Zones;
 
 /// All that the operator wants, ready to run. Immutable.
@@ -38,6 +39,8 @@ pub struct SteeredId(pub u32);
 /// A name whose answer is chosen per query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Steered {
+    /// Its name, as the operator spelled it; a wildcard starts with `*`.
+    pub owner: Name,
     /// What chooses.
     pub pool: PoolId,
     /// Seconds, while everything consulted is settled.

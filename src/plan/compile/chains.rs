@@ -1,0 +1,103 @@
+//! Steered names that answer with a CNAME to a steered name: fine, unless the chain comes back.
+//!
+//! ```text
+//!   www --> pool www --> endpoint cdn --cname--> www
+//! ```
+//!
+//! A name has one pool, so the walk is over pools and endpoints alone.
+
+use std::collections::HashMap;
+
+use crate::model::{Endpoint, Name, PoolId, Reach, Use};
+use crate::plan::Steered;
+use crate::plan::compile::endpoints::Endpoints;
+use crate::plan::compile::nesting::walk;
+use crate::plan::compile::pools::Pools;
+use crate::plan::zone::Builder;
+use crate::spec::Diagnostic;
+
+/// An error for each chain that comes back to where it was.
+pub fn refuse_loops(
+    steered: &[Steered],
+    zones: &Builder,
+    endpoints: &Endpoints<'_>,
+    pools: &Pools,
+    found: &mut Vec<Diagnostic>,
+) {
+    if pools.tangled {
+        return; // told already, and every chain through them would come back
+    }
+    let chains = Chains::new(steered, zones);
+    let first_endpoint = pools.table.len();
+    let node = |picks: Use| match picks {
+        Use::Pool(id) => id.index(),
+        Use::Endpoint(id) => first_endpoint + id.index(),
+    };
+    let picks = pools.table.iter().map(|pool| {
+        let picks = pool.members.iter().map(|member| member.picks).chain(pool.fallback);
+        picks.map(node).collect()
+    });
+    let leads =
+        endpoints.table.iter().map(|endpoint| chains.next(endpoint).map(PoolId::index).into_iter().collect());
+    let edges: Vec<Vec<usize>> = picks.chain(leads).collect();
+    for chain in walk(&edges).loops {
+        found.extend(refuse(&chain, first_endpoint, endpoints, pools));
+    }
+}
+
+/// The error for one loop of pools and endpoints: at the first `cname` of it.
+fn refuse(
+    chain: &[usize],
+    first_endpoint: usize,
+    endpoints: &Endpoints<'_>,
+    pools: &Pools,
+) -> Option<Diagnostic> {
+    let described = chain.iter().chain(chain.first()).map(|&node| match node.checked_sub(first_endpoint) {
+        Some(endpoint) => describe(&endpoints.table[endpoint]),
+        None => format!("pool `{}`", pools.table[node].name),
+    });
+    let path = described.collect::<Vec<_>>().join(" -> ");
+    let mut cnames = chain.iter().filter_map(|node| node.checked_sub(first_endpoint));
+    let site = cnames.find_map(|endpoint| endpoints.cnames[endpoint].as_ref())?;
+    let message = format!("this cname leads back to itself: {path}");
+    let hint =
+        "the cname is a steered name, and what chooses for that name comes back here: give it a name outside";
+    Some(Diagnostic::error("cname-loop", site.place(), message).hint(hint))
+}
+
+fn describe(endpoint: &Endpoint) -> String {
+    match &endpoint.reach {
+        Reach::Name(cname) => format!("endpoint `{}` (cname {cname})", endpoint.name),
+        Reach::Addresses { .. } => format!("endpoint `{}`", endpoint.name),
+    }
+}
+
+/// Which pool chooses for a name.
+struct Chains<'c> {
+    pools: HashMap<&'c Name, PoolId>,
+    zones: &'c Builder,
+}
+
+impl<'c> Chains<'c> {
+    fn new(steered: &'c [Steered], zones: &'c Builder) -> Self {
+        Self { pools: steered.iter().map(|steered| (&steered.owner, steered.pool)).collect(), zones }
+    }
+
+    /// The pool that chooses for the name that an endpoint is reached by, if that is steered.
+    fn next(&self, endpoint: &Endpoint) -> Option<PoolId> {
+        let Reach::Name(cname) = &endpoint.reach else { return None };
+        self.pools.get(cname).copied().or_else(|| self.wildcard(cname))
+    }
+
+    /// RFC 4592: the wildcard below the closest name that exists.
+    fn wildcard(&self, name: &Name) -> Option<PoolId> {
+        if !self.zones.types_at(name).is_empty() {
+            return None;
+        }
+        let ancestors = name.iter_suffixes().skip(1);
+        ancestors.into_iter().find_map(|ancestor| {
+            let wildcard = Name::from_octets([b"\x01*", ancestor.as_slice()].concat()).ok()?;
+            self.pools.get(&wildcard).copied()
+        })
+    }
+}

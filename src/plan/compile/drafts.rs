@@ -1,0 +1,145 @@
+//! Pools as written, with every name in them resolved: before it is known what nests in what.
+
+use std::collections::HashMap;
+
+use crate::model::{Pool, RegionId};
+use crate::plan::compile::endpoints::Pick;
+use crate::plan::compile::names::{Names, Written};
+use crate::plan::compile::nesting::{Walk, walk};
+use crate::spec::Diagnostic;
+use crate::spec::steering::{MemberSpec, PoolSpec, SteeringFile};
+
+/// A pool as written.
+#[derive(Debug)]
+pub struct Draft<'s> {
+    /// What was written.
+    pub written: Written<'s, PoolSpec>,
+    /// Those members whose name is known, each once.
+    pub members: Vec<DraftMember<'s>>,
+    /// What is used when it is down.
+    pub fallback: Option<Pick>,
+    /// Nothing was left out: rules about all members can be checked.
+    pub whole: bool,
+}
+
+/// A member as written.
+#[derive(Debug)]
+pub struct DraftMember<'s> {
+    /// Who.
+    pub pick: Pick,
+    /// What was written.
+    pub spec: &'s MemberSpec,
+    /// Its rule, each region once.
+    pub regions: Vec<RegionId>,
+}
+
+/// Resolves `[pools]` of all files, in the order in which they were written.
+pub fn compile<'s>(
+    files: &'s [SteeringFile],
+    regions: &mut Names<'s, RegionId>,
+    serving: &mut Names<'s, Pick>,
+    found: &mut Vec<Diagnostic>,
+) -> Vec<Draft<'s>> {
+    // A pool may name one that is defined later, in this file or another.
+    for (place, written) in Written::all(files, |file| &file.pools).enumerate() {
+        serving.define("pool", &written, Pick::Pool(place), found);
+    }
+    Written::all(files, |file| &file.pools).map(|written| draft(written, regions, serving, found)).collect()
+}
+
+/// Puts pools after all that they pick (a fallback is picked too), and refuses loops.
+pub fn nest(drafts: &[Draft<'_>], found: &mut Vec<Diagnostic>) -> Walk {
+    let edges: Vec<Vec<usize>> = drafts.iter().map(|draft| draft.pools().collect()).collect();
+    let walk = walk(&edges);
+    for nested in &walk.loops {
+        let names =
+            nested.iter().chain(nested.first()).map(|&place| drafts[place].written.name.value.as_str());
+        let path = names.collect::<Vec<_>>().join(" -> ");
+        let place = drafts[nested[0]].written.named();
+        let diagnostic =
+            Diagnostic::error("pool-loop", place, format!("these pools pick each other: {path}"))
+                .hint("take one of them out of the `members` or `fallback` of the one before it");
+        found.push(diagnostic);
+    }
+    walk
+}
+
+impl Draft<'_> {
+    /// The pools that it picks, by their place in the files.
+    fn pools(&self) -> impl Iterator<Item = usize> {
+        let picks = self.members.iter().map(|member| member.pick).chain(self.fallback);
+        picks.filter_map(|pick| match pick {
+            Pick::Pool(place) => Some(place),
+            Pick::Endpoint(_) => None,
+        })
+    }
+}
+
+fn draft<'s>(
+    written: Written<'s, PoolSpec>,
+    regions: &mut Names<'s, RegionId>,
+    serving: &mut Names<'s, Pick>,
+    found: &mut Vec<Diagnostic>,
+) -> Draft<'s> {
+    let errors = found.len();
+    refuse_sizes(&written, found);
+    let mut members = Vec::new();
+    let mut first_uses = HashMap::new();
+    for spec in written.value.members.iter().take(Pool::MEMBERS_MAX) {
+        let resolved = serving.resolve("endpoint or pool", &spec.picks, written.file, found);
+        let regions = rule(&written, spec, regions, found);
+        let Some(pick) = resolved else { continue };
+        if let Some(first) = first_uses.insert(pick, spec) {
+            found.push(refuse_second(&written, first, spec));
+        } else {
+            members.push(DraftMember { pick, spec, regions });
+        }
+    }
+    let fallback = written.value.fallback.as_ref();
+    let fallback = fallback.and_then(|name| serving.resolve("endpoint or pool", name, written.file, found));
+    Draft { written, members, fallback, whole: found.len() == errors }
+}
+
+fn refuse_sizes(written: &Written<'_, PoolSpec>, found: &mut Vec<Diagnostic>) {
+    let name = &written.name.value;
+    let count = written.value.members.len();
+    if count == 0 {
+        let message = format!("pool `{name}` has no members");
+        let hint = "add `members = [...]` with endpoints or pools";
+        found.push(Diagnostic::error("no-members", written.named(), message).hint(hint));
+    } else if count > Pool::MEMBERS_MAX {
+        let message =
+            format!("pool `{name}` has {count} members: at most {} are possible", Pool::MEMBERS_MAX);
+        let hint = "make several pools of them, and one that picks among these";
+        found.push(Diagnostic::error("too-large", written.named(), message).hint(hint));
+    }
+}
+
+/// The client regions that a member is for, each once.
+fn rule(
+    written: &Written<'_, PoolSpec>,
+    spec: &MemberSpec,
+    regions: &mut Names<'_, RegionId>,
+    found: &mut Vec<Diagnostic>,
+) -> Vec<RegionId> {
+    let mut rule = Vec::new();
+    for name in &spec.regions {
+        let Some(id) = regions.resolve("region", name, written.file, found) else { continue };
+        if rule.contains(&id) {
+            let message = format!("region `{}` is here twice", name.value);
+            found.push(
+                Diagnostic::warning("repeated", written.place(name), message).hint("remove one of them"),
+            );
+        } else {
+            rule.push(id);
+        }
+    }
+    rule
+}
+
+fn refuse_second(written: &Written<'_, PoolSpec>, first: &MemberSpec, second: &MemberSpec) -> Diagnostic {
+    let message = format!("`{}` is twice a member of pool `{}`", second.picks.value, written.name.value);
+    Diagnostic::error("duplicate-member", written.place(&second.picks), message)
+        .and(written.place(&first.picks), "first here")
+        .hint("remove one of them; for a larger share, give it a `weight`")
+}

@@ -1,0 +1,49 @@
+//! Nothing is too big for its table: said here once, so that no later step has to count.
+
+use crate::model::RegionId;
+use crate::spec::steering::SteeringFile;
+use crate::spec::{Diagnostic, Spec};
+
+/// Whether everything fits; an error for each kind of which there is too much.
+pub fn check(spec: &Spec, found: &mut Vec<Diagnostic>) -> bool {
+    let count = |of: fn(&SteeringFile) -> usize| spec.steering.iter().map(of).sum::<usize>();
+    let regions = count(|file| file.regions.len());
+    let endpoints = count(|file| file.endpoints.len());
+    let tables = [
+        ("regions", regions, REGIONS_MAX),
+        ("monitors", count(|file| file.monitors.len()), DEFINITIONS_MAX),
+        ("endpoints", endpoints, DEFINITIONS_MAX),
+        ("pools", count(|file| file.pools.len()), DEFINITIONS_MAX),
+        ("steered names", count(|file| file.names.len()), NAMES_MAX),
+        ("verdicts (regions x endpoints)", (regions + 1).saturating_mul(endpoints), VERDICTS_MAX),
+    ];
+    let before = found.len();
+    for (what, there_are, at_most) in tables {
+        if there_are > at_most {
+            found.push(too_large(what, there_are, at_most));
+        }
+    }
+    found.len() == before
+}
+
+/// The error for a table that would not hold all of it.
+pub fn too_large(what: &str, there_are: usize, at_most: usize) -> Diagnostic {
+    Diagnostic::general("too-large", format!("{there_are} {what}: at most {at_most} are possible"))
+        .hint("split the zones over several servers")
+}
+
+/// Regions at most, with room in a [`RegionId`] for the one that the compiler adds.
+const REGIONS_MAX: usize = 65_000;
+const _: () = assert!(REGIONS_MAX < RegionId(u16::MAX).0 as usize);
+
+/// Monitors, endpoints and pools at most, each.
+const DEFINITIONS_MAX: usize = 1_000_000;
+
+/// Steered names at most.
+const NAMES_MAX: usize = 10_000_000;
+
+/// A health map holds a standing for each region and endpoint: beyond this it takes gigabytes.
+const VERDICTS_MAX: usize = 4_000_000;
+
+/// Candidates in the orders of all pools together ([`crate::model::Pool::order`]): about 200 MB.
+pub const CANDIDATES_MAX: usize = 16_000_000;

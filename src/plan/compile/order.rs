@@ -1,0 +1,168 @@
+//! The members of each pool in the order in which they are tried, for each client region.
+//!
+//! ```text
+//!   nearest, for clients of eu:   own region | by distance, after bias | place unknown
+//!                                   fra          lon   iad                 cdn
+//! ```
+
+use crate::geo;
+use crate::model::{Candidate, Endpoint, Member, Policy, Pool, Region, RegionId, Use};
+use crate::plan::compile::limits::{self, CANDIDATES_MAX};
+use crate::plan::compile::potential::Prospects;
+use crate::spec::Diagnostic;
+
+/// Gives every pool its orders. Too many of them are an error, and none is given then.
+pub fn lay(pools: &mut [Pool], regions: &[Region], endpoints: &[Endpoint], found: &mut Vec<Diagnostic>) {
+    let candidates = pools.iter().map(|pool| pool.members.len()).sum::<usize>().saturating_mul(regions.len());
+    if candidates > CANDIDATES_MAX {
+        found.push(limits::too_large("pool members for each region", candidates, CANDIDATES_MAX));
+        return;
+    }
+    let nearness = Nearness::new(pools, regions, endpoints);
+    for pool in pools {
+        pool.order = (0..regions.len()).map(|region| order(pool, RegionId::at(region), &nearness)).collect();
+    }
+}
+
+/// Marks the pools whose choice the client's region can change: by order, by health (which is judged by
+/// region), or by what they pick.
+pub fn mark_by_region(pools: &mut [Pool], regions: usize, prospects: &[Prospects]) {
+    for index in 0..pools.len() {
+        let (inner, rest) = pools.split_at(index);
+        let pool = &rest[0];
+        let watched = regions > 1 && prospects[index].all.watched;
+        let picks = pool.members.iter().map(|member| member.picks).chain(pool.fallback);
+        let inherited = picks.into_iter().any(|picks| match picks {
+            Use::Pool(id) => inner.get(id.index()).is_some_and(|inner| inner.by_region),
+            Use::Endpoint(_) => false,
+        });
+        pools[index].by_region = watched || inherited || orders_differ(pool);
+    }
+}
+
+fn orders_differ(pool: &Pool) -> bool {
+    let members = |region: usize| pool.order[region].iter().map(|candidate| candidate.member);
+    (1..pool.order.len()).any(|region| members(0).ne(members(region)))
+}
+
+fn order(pool: &Pool, region: RegionId, nearness: &Nearness<'_>) -> Box<[Candidate]> {
+    match pool.policy {
+        Policy::Failover | Policy::Weighted | Policy::All => as_written(pool),
+        Policy::Nearest => by_distance(pool, region, nearness),
+        Policy::Geo => by_rule(pool, region),
+    }
+}
+
+fn as_written(pool: &Pool) -> Box<[Candidate]> {
+    (0..pool.members.len()).map(|member| candidate(member, None)).collect()
+}
+
+/// Members in the client's own region first, each group by distance, unknown distances last; what is
+/// equal stays as written.
+fn by_distance(pool: &Pool, region: RegionId, nearness: &Nearness<'_>) -> Box<[Candidate]> {
+    let mut order: Vec<(bool, Candidate)> = Vec::with_capacity(pool.members.len());
+    for (index, member) in pool.members.iter().enumerate() {
+        let proximity = nearness.of(member.picks, region);
+        let km = proximity.km.map(|km| geo::biased(km, member.bias) as f32);
+        order.push((proximity.own, candidate(index, km)));
+    }
+    order.sort_by(|(own, a), (other_own, b)| {
+        let km = |candidate: &Candidate| candidate.km.unwrap_or(f32::INFINITY);
+        other_own.cmp(own).then(km(a).total_cmp(&km(b)))
+    });
+    order.into_iter().map(|(_, candidate)| candidate).collect()
+}
+
+/// Members whose rule holds the region, fewest regions first; then the default member, which a fence
+/// keeps from clients that have a rule.
+fn by_rule(pool: &Pool, region: RegionId) -> Box<[Candidate]> {
+    let holds = |member: &Member| member.regions.contains(&region);
+    let mut order: Vec<usize> =
+        (0..pool.members.len()).filter(|&index| holds(&pool.members[index])).collect();
+    order.sort_by_key(|&index| pool.members[index].regions.len());
+    if order.is_empty() || !pool.fence {
+        let defaults = (0..pool.members.len()).filter(|&index| {
+            let member = &pool.members[index];
+            member.default && !holds(member)
+        });
+        order.extend(defaults);
+    }
+    order.into_iter().map(|index| candidate(index, None)).collect()
+}
+
+fn candidate(member: usize, km: Option<f32>) -> Candidate {
+    Candidate { member: u16::try_from(member).expect("drafts have at most Pool::MEMBERS_MAX members"), km }
+}
+
+/// How close something is to the clients of a region.
+#[derive(Clone, Copy, Debug, Default)]
+struct Proximity {
+    /// It stands in that region.
+    own: bool,
+    /// `None`: unknown.
+    km: Option<f64>,
+}
+
+impl Proximity {
+    /// A pool is as close as its nearest endpoint.
+    fn nearer(self, other: Proximity) -> Proximity {
+        let km = match (self.km, other.km) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        Proximity { own: self.own || other.own, km }
+    }
+}
+
+/// Proximity of everything that a `nearest` pool can pick.
+struct Nearness<'t> {
+    regions: &'t [Region],
+    endpoints: &'t [Endpoint],
+    /// Of pools, by region; empty for those that no `nearest` pool picks.
+    pools: Vec<Vec<Proximity>>,
+}
+
+impl<'t> Nearness<'t> {
+    fn new(pools: &[Pool], regions: &'t [Region], endpoints: &'t [Endpoint]) -> Self {
+        let mut nearness = Self { regions, endpoints, pools: vec![Vec::new(); pools.len()] };
+        let measured = nested_in_nearest(pools);
+        for (index, pool) in pools.iter().enumerate().filter(|(index, _)| measured[*index]) {
+            let nearest = |region| {
+                let members =
+                    pool.members.iter().map(|member| nearness.of(member.picks, RegionId::at(region)));
+                members.fold(Proximity::default(), Proximity::nearer)
+            };
+            let row = (0..regions.len()).map(nearest).collect();
+            nearness.pools[index] = row;
+        }
+        nearness
+    }
+
+    fn of(&self, picks: Use, region: RegionId) -> Proximity {
+        match picks {
+            Use::Endpoint(id) => {
+                let endpoint = &self.endpoints[id.index()];
+                let between = self.regions[region.index()].at.zip(endpoint.at);
+                let km = between.map(|(client, server)| geo::kilometres(client, server));
+                Proximity { own: endpoint.region == Some(region), km }
+            }
+            // Empty only in a loop of pools, which is an error.
+            Use::Pool(id) => self.pools[id.index()].get(region.index()).copied().unwrap_or_default(),
+        }
+    }
+}
+
+/// Which pools a `nearest` pool picks, however deep: from the outermost inwards.
+fn nested_in_nearest(pools: &[Pool]) -> Vec<bool> {
+    let mut nested = vec![false; pools.len()];
+    for (index, pool) in pools.iter().enumerate().rev() {
+        if pool.policy == Policy::Nearest || nested[index] {
+            for member in &pool.members {
+                if let Use::Pool(id) = member.picks {
+                    nested[id.index()] = true;
+                }
+            }
+        }
+    }
+    nested
+}

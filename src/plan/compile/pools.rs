@@ -1,0 +1,118 @@
+//! Pools: from drafts to what steering reads.
+//!
+//! ```text
+//!   drafts --nest--> ids, inner pools first --settle--> settings --order--> per client region --rules--> fit
+//! ```
+
+use crate::model::{Endpoint, Failback, Member, MinUp, OnDown, Policy, Pool, PoolId, Region, RegionId, Use};
+use crate::plan::compile::drafts::{self, Draft, DraftMember};
+use crate::plan::compile::endpoints::Pick;
+use crate::plan::compile::names::Names;
+use crate::plan::compile::potential::Prospects;
+use crate::plan::compile::{order, potential, rules};
+use crate::spec::steering::SteeringFile;
+use crate::spec::{Diagnostic, Spanned};
+
+/// All pools.
+#[derive(Debug)]
+pub struct Pools {
+    /// Index [`PoolId`]; a pool comes after all that it picks.
+    pub table: Vec<Pool>,
+    /// Index [`PoolId`].
+    pub prospects: Vec<Prospects>,
+    /// Some of them pick each other, which is an error: no order is right.
+    pub tangled: bool,
+    ids: Ids,
+}
+
+impl Pools {
+    /// What a name stands for.
+    pub fn pick(&self, pick: Pick) -> Use {
+        self.ids.of(pick)
+    }
+}
+
+/// Compiles `[pools]` of all files.
+pub fn compile<'s>(
+    files: &'s [SteeringFile],
+    regions: &[Region],
+    region_names: &mut Names<'s, RegionId>,
+    endpoints: &[Endpoint],
+    serving: &mut Names<'s, Pick>,
+    found: &mut Vec<Diagnostic>,
+) -> Pools {
+    let drafts = drafts::compile(files, region_names, serving, found);
+    let walk = drafts::nest(&drafts, found);
+    let ids = Ids::new(&walk.order);
+    let mut table: Vec<Pool> = walk.order.iter().map(|&place| settle(&drafts[place], &ids)).collect();
+    let prospects = potential::prospects(&table, endpoints);
+    order::lay(&mut table, regions, endpoints, found);
+    order::mark_by_region(&mut table, regions.len(), &prospects);
+    for (pool, (&place, prospects)) in table.iter().zip(walk.order.iter().zip(&prospects)) {
+        rules::Judged { draft: &drafts[place], pool, prospects, regions, endpoints }.check(found);
+    }
+    Pools { table, prospects, tangled: !walk.loops.is_empty(), ids }
+}
+
+/// Place in the files -> id.
+#[derive(Debug)]
+struct Ids(Vec<PoolId>);
+
+impl Ids {
+    /// Ids in the order in which pools come to stand, given by their places in the files.
+    fn new(order: &[usize]) -> Self {
+        let mut ids = vec![PoolId(0); order.len()];
+        for (id, &place) in order.iter().enumerate() {
+            ids[place] = PoolId::at(id);
+        }
+        Self(ids)
+    }
+
+    fn of(&self, pick: Pick) -> Use {
+        match pick {
+            Pick::Endpoint(id) => Use::Endpoint(id),
+            Pick::Pool(place) => Use::Pool(self.0[place]),
+        }
+    }
+}
+
+/// Gives every setting its value. Values that a rule will refuse are brought into range meanwhile.
+fn settle(draft: &Draft<'_>, ids: &Ids) -> Pool {
+    let spec = draft.written.value;
+    let policy = spec.policy.value;
+    let answers = or(&spec.answers, if policy == Policy::All { Pool::ANSWERS_MAX } else { 1 });
+    Pool {
+        name: draft.written.name.value.as_str().into(),
+        policy,
+        members: draft.members.iter().map(|member| settle_member(member, ids)).collect(),
+        order: Vec::new(),
+        answers: answers.clamp(1, Pool::ANSWERS_MAX),
+        min_up: or(&spec.min_up, MinUp::Count(1)),
+        fallback: draft.fallback.map(|pick| ids.of(pick)),
+        on_down: or(&spec.on_down, OnDown::ServeAll),
+        failback: or(&spec.failback, Failback::Auto),
+        trickle: share_of_draws(or(&spec.trickle, 0.0)),
+        fence: or(&spec.fence, false),
+        sticky: or(&spec.sticky, false),
+        by_region: false,
+    }
+}
+
+fn settle_member(member: &DraftMember<'_>, ids: &Ids) -> Member {
+    Member {
+        picks: ids.of(member.pick),
+        weight: or(&member.spec.weight, 1),
+        bias: or(&member.spec.bias, 0),
+        regions: member.regions.clone(),
+        default: or(&member.spec.default, false),
+    }
+}
+
+/// A share 0.0..=1.0 as a share of 2^32; all of them is one draw less.
+fn share_of_draws(share: f64) -> u32 {
+    (share * 2f64.powi(32)) as u32
+}
+
+fn or<T: Copy>(written: &Option<Spanned<T>>, default: T) -> T {
+    written.as_ref().map_or(default, |written| written.value)
+}

@@ -1,0 +1,55 @@
+//! What can come out of a pool, however deep it nests.
+
+use crate::model::{Endpoint, EndpointId, Family, Pool, Reach, Use};
+
+/// What can come out of something that is picked.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Potential {
+    /// Index [`Family::index`]: an answer of this family.
+    pub serves: [bool; 2],
+    /// Its health is watched by some check.
+    pub watched: bool,
+    /// An answer that is a CNAME, by this endpoint.
+    pub cname: Option<EndpointId>,
+}
+
+/// What can come out of a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Prospects {
+    /// By its members.
+    pub members: Potential,
+    /// By its members or its fallback.
+    pub all: Potential,
+}
+
+/// The prospects of every pool. Pools come after those they pick, so one pass will do; where they do not,
+/// in a loop, which is an error, nothing is expected of them.
+pub fn prospects(pools: &[Pool], endpoints: &[Endpoint]) -> Vec<Prospects> {
+    let mut prospects: Vec<Prospects> = Vec::with_capacity(pools.len());
+    for pool in pools {
+        let of = |picks: Use| match picks {
+            Use::Endpoint(id) => of_endpoint(id, &endpoints[id.index()]),
+            Use::Pool(id) => prospects.get(id.index()).map(|inner| inner.all).unwrap_or_default(),
+        };
+        let members = pool.members.iter().map(|member| of(member.picks)).fold(Potential::default(), join);
+        let all = pool.fallback.map_or(members, |fallback| join(members, of(fallback)));
+        prospects.push(Prospects { members, all });
+    }
+    prospects
+}
+
+fn of_endpoint(id: EndpointId, endpoint: &Endpoint) -> Potential {
+    Potential {
+        serves: Family::BOTH.map(|family| endpoint.serves(family)),
+        watched: endpoint.monitored(),
+        cname: matches!(endpoint.reach, Reach::Name(_)).then_some(id),
+    }
+}
+
+fn join(a: Potential, b: Potential) -> Potential {
+    Potential {
+        serves: [a.serves[0] || b.serves[0], a.serves[1] || b.serves[1]],
+        watched: a.watched || b.watched,
+        cname: a.cname.or(b.cname),
+    }
+}

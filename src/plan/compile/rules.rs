@@ -1,0 +1,216 @@
+//! What must be true of a pool beyond its names: settings that fit its policy, each other and its members.
+
+use crate::model::{ELSEWHERE, Endpoint, MinUp, OnDown, Policy, Pool, Region, Use};
+use crate::plan::compile::drafts::Draft;
+use crate::plan::compile::keys::{Key, refuse_misplaced};
+use crate::plan::compile::names::listed;
+use crate::plan::compile::potential::Prospects;
+use crate::spec::diagnostic::Place;
+use crate::spec::{Diagnostic, Spanned};
+
+/// A pool, as written and as it would run, and what it points at.
+#[derive(Debug)]
+pub struct Judged<'j> {
+    /// As written.
+    pub draft: &'j Draft<'j>,
+    /// As it would run.
+    pub pool: &'j Pool,
+    /// What can come out of it.
+    pub prospects: &'j Prospects,
+    /// All regions.
+    pub regions: &'j [Region],
+    /// All endpoints.
+    pub endpoints: &'j [Endpoint],
+}
+
+impl Judged<'_> {
+    /// Every rule.
+    pub fn check(&self, found: &mut Vec<Diagnostic>) {
+        self.keys_fit_the_policy(found);
+        self.answers_fit_a_message(found);
+        self.min_up_can_be_reached(found);
+        self.some_weight_is_not_zero(found);
+        self.a_cname_is_alone(found);
+        match self.pool.policy {
+            Policy::Nearest => self.members_have_a_place(found),
+            Policy::Geo => {
+                self.members_have_a_rule(found);
+                self.a_fence_is_closed(found);
+                self.every_region_is_held(found);
+            }
+            Policy::Failover | Policy::Weighted | Policy::All => {}
+        }
+    }
+
+    fn keys_fit_the_policy(&self, found: &mut Vec<Diagnostic>) {
+        let policy = self.pool.policy;
+        let here = format!("in a pool of policy {policy}");
+        let spec = self.draft.written.value;
+        let mut keys = vec![
+            Key::one("trickle", &spec.trickle, policy == Policy::Failover),
+            Key::one("fence", &spec.fence, policy == Policy::Geo),
+        ];
+        for member in &spec.members {
+            keys.push(Key::one("weight", &member.weight, policy == Policy::Weighted));
+            keys.push(Key::one("bias", &member.bias, policy == Policy::Nearest));
+            keys.push(Key::many("regions", &member.regions, policy == Policy::Geo));
+            keys.push(Key::one("default", &member.default, policy == Policy::Geo));
+        }
+        refuse_misplaced(self.draft.written.file, keys, &here, found);
+        if let Some(map) = spec.map.as_ref().filter(|map| map.value != WORLD) {
+            let message = format!("there is no map `{}`", map.value);
+            let hint = format!("`{WORLD}` is the only one, and the default");
+            found.push(Diagnostic::error("unknown-name", self.place(map), message).hint(hint));
+        }
+    }
+
+    fn answers_fit_a_message(&self, found: &mut Vec<Diagnostic>) {
+        let range = 1..=Pool::ANSWERS_MAX;
+        let Some(answers) = self.draft.written.value.answers.as_ref() else { return };
+        if !range.contains(&answers.value) {
+            let message = format!("`answers` is {}: it can be 1 to {}", answers.value, Pool::ANSWERS_MAX);
+            let hint = "a client tries a few of them at most";
+            found.push(Diagnostic::error("out-of-range", self.place(answers), message).hint(hint));
+        }
+    }
+
+    fn min_up_can_be_reached(&self, found: &mut Vec<Diagnostic>) {
+        let Some(min_up) = &self.draft.written.value.min_up else { return };
+        let members = self.draft.written.value.members.len();
+        let message = match min_up.value {
+            MinUp::Count(0) | MinUp::Percent(0) => "with `min_up` 0 this pool would never be down".to_owned(),
+            MinUp::Count(count) if count as usize > members => {
+                format!("this pool is always down: `min_up` is {count}, but it has {members} members")
+            }
+            MinUp::Percent(percent) if percent > 100 => {
+                format!("`min_up` is {percent}%: more than all members")
+            }
+            _ => return,
+        };
+        let hint = format!("a number from 1 to {members}, or a percentage as \"50%\"");
+        found.push(Diagnostic::error("min-up", self.place(min_up), message).hint(hint));
+    }
+
+    fn some_weight_is_not_zero(&self, found: &mut Vec<Diagnostic>) {
+        let members = &self.draft.written.value.members;
+        let zero = |weight: &Option<Spanned<u32>>| weight.as_ref().is_some_and(|weight| weight.value == 0);
+        if members.is_empty() || !members.iter().all(|member| zero(&member.weight)) {
+            return;
+        }
+        let message = format!("all members of pool `{}` have weight 0", self.pool.name);
+        let hint = "give a weight to those that should be used; weight 0 is for those that should not";
+        found.push(Diagnostic::error("no-weight", self.named(), message).hint(hint));
+    }
+
+    /// RFC 1034 section 3.6.2: a CNAME has no company, another CNAME least of all.
+    fn a_cname_is_alone(&self, found: &mut Vec<Diagnostic>) {
+        let Some(cname) = self.prospects.members.cname.filter(|_| self.pool.answers > 1) else { return };
+        let cname = &self.endpoints[cname.index()].name;
+        let message = format!(
+            "pool `{}` answers with up to {} members, but endpoint `{cname}` is a cname",
+            self.pool.name, self.pool.answers
+        );
+        let place =
+            self.draft.written.value.answers.as_ref().map_or_else(|| self.named(), |at| self.place(at));
+        let hint =
+            "a CNAME must be the only answer: use `answers = 1`, or leave that endpoint to a `fallback`";
+        found.push(Diagnostic::error("cname-in-set", place, message).hint(hint));
+    }
+
+    fn members_have_a_place(&self, found: &mut Vec<Diagnostic>) {
+        for (member, draft) in self.pool.members.iter().zip(&self.draft.members) {
+            let Use::Endpoint(id) = member.picks else { continue };
+            let endpoint = &self.endpoints[id.index()];
+            if endpoint.at.is_none() && endpoint.region.is_none() {
+                let message = format!("nobody knows where `{}` is: it is tried last", endpoint.name);
+                let hint = format!("add `region` or `at` to [endpoints.{}]", endpoint.name);
+                found
+                    .push(Diagnostic::warning("no-place", self.place(&draft.spec.picks), message).hint(hint));
+            }
+        }
+    }
+
+    fn members_have_a_rule(&self, found: &mut Vec<Diagnostic>) {
+        let mut default: Option<&Spanned<bool>> = None;
+        for member in &self.draft.written.value.members {
+            let claim = member.default.as_ref().filter(|claim| claim.value);
+            if claim.is_none() && member.regions.is_empty() {
+                let message = format!(
+                    "`{}` is for no client: it has no `regions` and is not `default`",
+                    member.picks.value
+                );
+                let hint = "write { use = \"NAME\", regions = [...] } or { use = \"NAME\", default = true }";
+                found
+                    .push(Diagnostic::error("useless-member", self.place(&member.picks), message).hint(hint));
+            }
+            if let (Some(first), Some(second)) = (default, claim) {
+                let diagnostic =
+                    Diagnostic::error("second-default", self.place(second), "a second default member")
+                        .and(self.place(first), "the first is here")
+                        .hint("to spread these clients over several, make a pool of them the default member");
+                found.push(diagnostic);
+            }
+            default = default.or(claim);
+        }
+    }
+
+    /// Nothing may lead out of a fence.
+    fn a_fence_is_closed(&self, found: &mut Vec<Diagnostic>) {
+        let spec = self.draft.written.value;
+        let Some(fence) = spec.fence.as_ref().filter(|fence| fence.value) else { return };
+        let fallback = spec.fallback.as_ref().map(|fallback| (self.place(fallback), "`fallback`"));
+        let on_down = spec.on_down.as_ref().filter(|on_down| on_down.value == OnDown::Static);
+        let on_down = on_down.map(|on_down| (self.place(on_down), "`on_down = \"static\"`"));
+        for (place, way_out) in [fallback, on_down].into_iter().flatten() {
+            let message = format!("{way_out} leads out of the fence: it is the same for all clients");
+            let diagnostic = Diagnostic::error("fence-leak", place, message)
+                .and(self.place(fence), "the fence is here")
+                .hint("give each region a pool as its member, with several endpoints inside the fence");
+            found.push(diagnostic);
+        }
+    }
+
+    /// Every client should find a member; behind a fence it must, unless the operator wants it to get nothing.
+    fn every_region_is_held(&self, found: &mut Vec<Diagnostic>) {
+        let empty: Vec<&Region> = self.regions_without_members().collect();
+        if empty.is_empty() || !self.draft.whole {
+            return;
+        }
+        let names = listed(empty.iter().map(|region| &*region.name));
+        let all_others = match empty.iter().any(|region| &*region.name == ELSEWHERE) {
+            true => format!(" (`{ELSEWHERE}` is every client that no region takes)"),
+            false => String::new(),
+        };
+        let told_to_refuse = matches!(self.pool.on_down, OnDown::NoData | OnDown::ServFail);
+        match self.draft.written.value.fence.as_ref().filter(|fence| fence.value) {
+            Some(_) if told_to_refuse => {}
+            Some(fence) => {
+                let message = format!("a fence with nowhere to go: no member is for clients in {names}");
+                let hint = format!("add a default member, or say `on_down = \"nodata\"`{all_others}");
+                found.push(Diagnostic::error("fence-nowhere", self.place(fence), message).hint(hint));
+            }
+            None => {
+                let message =
+                    format!("no member is for clients in {names}: for them the pool is always down");
+                let hint = format!("add {{ use = \"NAME\", default = true }} to the members{all_others}");
+                found.push(Diagnostic::warning("uncovered", self.named(), message).hint(hint));
+            }
+        }
+    }
+
+    fn regions_without_members(&self) -> impl Iterator<Item = &Region> {
+        let orders = self.regions.iter().zip(&self.pool.order);
+        orders.filter(|(_, order)| order.is_empty()).map(|(region, _)| region)
+    }
+
+    fn place<T>(&self, part: &Spanned<T>) -> Place {
+        self.draft.written.place(part)
+    }
+
+    fn named(&self) -> Place {
+        self.draft.written.named()
+    }
+}
+
+/// The one map there is.
+const WORLD: &str = "world";

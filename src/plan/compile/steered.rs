@@ -1,0 +1,186 @@
+//! Steered names: where each belongs, and what chooses for it.
+
+use std::collections::HashMap;
+use std::slice;
+
+use crate::model::{Name, PoolId, Use};
+use crate::plan::compile::beside::Beside;
+use crate::plan::compile::chains;
+use crate::plan::compile::endpoints::{Endpoints, Pick};
+use crate::plan::compile::names::{Names, Site, Written};
+use crate::plan::compile::pools::Pools;
+use crate::plan::zone::Builder;
+use crate::plan::{Steered, SteeredId};
+use crate::spec::diagnostic::Place;
+use crate::spec::steering::{NameSpec, SteeringFile};
+use crate::spec::{Diagnostic, Source};
+
+/// All steered names.
+#[derive(Debug, Default)]
+pub struct SteeredNames<'s> {
+    /// Index [`SteeredId`].
+    pub table: Vec<Steered>,
+    /// Who demands a failover time, and where that was written.
+    pub demands: Vec<(SteeredId, Site<'s>)>,
+}
+
+/// Compiles `[names]` of all files, and steers them in their zones.
+pub fn compile<'s>(
+    files: &'s [SteeringFile],
+    zones: &mut Builder,
+    endpoints: &Endpoints<'s>,
+    pools: &Pools,
+    serving: &mut Names<'s, Pick>,
+    found: &mut Vec<Diagnostic>,
+) -> SteeredNames<'s> {
+    let mut names = SteeredNames::default();
+    let mut owners = Owners::default();
+    for file in files {
+        let origin = origin(file, zones, found);
+        for written in Written::all(slice::from_ref(file), |file| &file.names) {
+            let owner = origin.as_ref().and_then(|origin| owners.claim(&written, origin, zones, found));
+            let pool = pool(&written, pools, serving, found);
+            let (ttl, ttl_min) = ttls(&written, found);
+            let (Some(owner), Some(pool)) = (owner, pool) else { continue };
+            Beside::new(&written, &owner, pool, pools, zones).check(found);
+            let rto = written.value.rto.as_ref();
+            names.demands.extend(rto.map(|rto| (SteeredId(names.table.len() as u32), written.site(rto))));
+            names.table.push(Steered { owner, pool, ttl, ttl_min, rto: rto.map(|rto| rto.value) });
+        }
+    }
+    chains::refuse_loops(&names.table, zones, endpoints, pools, found);
+    for (id, steered) in names.table.iter().enumerate() {
+        zones.steer(&steered.owner, SteeredId(id as u32));
+    }
+    names
+}
+
+/// What the names of a file are relative to: its `zone`, or its stem. An error if nobody serves that.
+fn origin(file: &SteeringFile, zones: &Builder, found: &mut Vec<Diagnostic>) -> Option<Name> {
+    let first = file.names.first()?;
+    let text = file.zone.as_ref().map_or_else(|| stem(&file.source), |zone| &zone.value);
+    let span = file.zone.as_ref().map_or(&first.name.span, |zone| &zone.span).clone();
+    let place = || Place::new(&file.source, span.clone());
+    let Ok(origin) = Name::vec_from_str(text) else {
+        let hint = "names are relative to `zone`, or to the name of the file: write `zone = \"example.org\"`";
+        let message = format!("`{text}` is not a domain name");
+        found.push(Diagnostic::error("bad-name", place(), message).hint(hint));
+        return None;
+    };
+    if zones.zone_of(&origin).is_none() {
+        let hint =
+            format!("add a zone file `{origin}.zone`, or say which zone is meant: `zone = \"example.org\"`");
+        let message = format!("no zone file serves `{origin}`");
+        found.push(Diagnostic::error("no-zone", place(), message).hint(hint));
+        return None;
+    }
+    Some(origin)
+}
+
+/// `example.org` of `zones/example.org.toml`.
+fn stem(source: &Source) -> &str {
+    let file = source.file.rsplit('/').next().unwrap_or_default();
+    file.strip_suffix(".toml").unwrap_or(file)
+}
+
+/// The owners that are steered already.
+#[derive(Default)]
+struct Owners<'s>(HashMap<Name, Site<'s>>);
+
+impl<'s> Owners<'s> {
+    /// The owner that was written, if it can be steered.
+    fn claim(
+        &mut self,
+        written: &Written<'s, NameSpec>,
+        origin: &Name,
+        zones: &Builder,
+        found: &mut Vec<Diagnostic>,
+    ) -> Option<Name> {
+        let key = &written.name.value;
+        let refuse = |code, message: String, hint: &str| {
+            Some(Diagnostic::error(code, written.named(), message).hint(hint))
+        };
+        let Some(owner) = absolute(key, origin) else {
+            let message = format!("`{key}` is not a domain name");
+            let hint = "write it relative to the zone: \"www\", \"*.shop\", or \"@\" for the zone itself";
+            found.extend(refuse("bad-name", message, hint));
+            return None;
+        };
+        let refused = if zones.zone_of(&owner).is_none() {
+            refuse(
+                "no-zone",
+                format!("no zone file serves `{owner}`"),
+                "add its zone file, or remove it here",
+            )
+        } else if zones.delegated(&owner) {
+            let message = format!("`{owner}` is delegated: others answer for it");
+            refuse(
+                "delegated",
+                message,
+                "remove the NS records at or above it from the zone file, or steer it there",
+            )
+        } else if let Some(first) = self.0.get(&owner) {
+            let message = format!("`{owner}` is steered twice");
+            refuse("duplicate", message, "a name has one pool: remove one of them")
+                .map(|diagnostic| diagnostic.and(first.place(), "first steered here"))
+        } else {
+            self.0.insert(owner.clone(), written.site(written.name));
+            return Some(owner);
+        };
+        found.extend(refused);
+        None
+    }
+}
+
+/// A name as written in `[names]`: `@` is the origin, a name with a dot at its end is absolute.
+fn absolute(key: &str, origin: &Name) -> Option<Name> {
+    if key == "@" {
+        return Some(origin.clone());
+    }
+    let name = Name::vec_from_str(key).ok().filter(|name| !name.is_root())?;
+    if key.ends_with('.') {
+        return Some(name);
+    }
+    let (_root, labels) = name.as_slice().split_last()?;
+    Name::from_octets([labels, origin.as_slice()].concat()).ok()
+}
+
+/// The pool that chooses for a name.
+fn pool(
+    written: &Written<'_, NameSpec>,
+    pools: &Pools,
+    serving: &mut Names<'_, Pick>,
+    found: &mut Vec<Diagnostic>,
+) -> Option<PoolId> {
+    let name = &written.value.pool;
+    match pools.pick(serving.resolve("pool", name, written.file, found)?) {
+        Use::Pool(id) => Some(id),
+        Use::Endpoint(_) => {
+            let message = format!("`{}` is an endpoint, not a pool", name.value);
+            let hint = "make a pool with it as its only member: what happens when it is down is said there";
+            found.push(Diagnostic::error("not-a-pool", written.place(name), message).hint(hint));
+            None
+        }
+    }
+}
+
+/// The TTL while settled, and the one while something moves.
+fn ttls(written: &Written<'_, NameSpec>, found: &mut Vec<Diagnostic>) -> (u32, u32) {
+    let spec = written.value;
+    let ttl = spec.ttl.as_ref().map_or(TTL, |ttl| ttl.value);
+    let ttl_min = spec.ttl_min.as_ref().map_or((ttl / 2).max(1).min(ttl), |ttl_min| ttl_min.value);
+    if let Some(written_ttl) = spec.ttl.as_ref().filter(|ttl| ttl.value == 0) {
+        let message = "with a TTL of 0 every lookup of every client comes here";
+        let hint = "a few seconds are enough for a quick failover: `ttl = 5`";
+        found.push(Diagnostic::warning("zero-ttl", written.place(written_ttl), message).hint(hint));
+    }
+    if let Some(written_min) = spec.ttl_min.as_ref().filter(|_| ttl_min > ttl) {
+        let message = format!("`ttl_min` {ttl_min} is longer than `ttl` {ttl}");
+        let hint = "`ttl_min` is used while health is moving: it should be shorter";
+        found.push(Diagnostic::error("ttl-min", written.place(written_min), message).hint(hint));
+    }
+    (ttl, ttl_min)
+}
+
+/// Seconds.
+const TTL: u32 = 30;
