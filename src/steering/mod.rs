@@ -26,6 +26,8 @@ mod decide;
 mod judge;
 mod ordered;
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
 pub mod tests_support;
 mod trace;
 mod walk;
