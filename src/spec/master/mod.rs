@@ -1,10 +1,30 @@
 //! A zone file in master format (RFC 1035 section 5), as written.
 //!
-//! Made for a million records: all owners and RDATA lie in one arena, a record is a few numbers.
+//! ```text
+//!   text --token--> words --entry--> directives, owner, TTL, class, type
+//!                                      |  `- $INCLUDE, $GENERATE: more text
+//!                                      `--rdata--> fields of the type (types) --> arena
+//! ```
+//!
+//! Made for a million records: all owners and RDATA lie in one arena, a record is a few numbers, and
+//! reading one allocates nothing.
+
+mod entry;
+mod generate;
+mod location;
+mod name;
+mod parameters;
+mod rdata;
+mod seconds;
+mod token;
+mod types;
+mod wire;
 
 use crate::model::Name;
 use crate::spec::diagnostic::Place;
 use crate::spec::{Diagnostic, Include, Source};
+use entry::Reader;
+use token::{Fault, Token};
 
 /// A zone file, read: its records in the order in which they were written.
 #[derive(Clone, Debug)]
@@ -95,6 +115,41 @@ impl ZoneFile {
 /// Reads a zone file. Records that could not be read are in the diagnostics; `None` only when the file's
 /// name is no domain name.
 pub fn parse(source: &Source, include: Include<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<ZoneFile> {
-    let _ = (source, include, diagnostics);
-    todo!()
+    match origin_of(&source.file) {
+        Ok(origin) => Some(Reader::new(origin, include, diagnostics).read(source)),
+        Err(fault) => {
+            let message = format!(
+                "{}: the name of a zone file is the name of its zone, but {}",
+                source.file, fault.message
+            );
+            let diagnostic = Diagnostic::general("zone-name", message);
+            diagnostics.push(diagnostic.hint(fault.hint.unwrap_or_else(|| ORIGIN_HINT.into())));
+            None
+        }
+    }
 }
+
+/// The origin that a file's name says, in lower case: `zones/example.org.zone` is `example.org.`. What a
+/// file's name cannot hold is written as `%2f`, as in the zones of RFC 2317.
+fn origin_of(file: &str) -> Result<Name, Fault> {
+    let last = file.rsplit(['/', '\\']).next().unwrap_or(file);
+    let stem = last.strip_suffix(".zone").unwrap_or(last);
+    let mut text = String::new();
+    let mut rest = stem;
+    while let Some((before, after)) = rest.split_once('%') {
+        let octet = after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let octet = octet
+            .ok_or_else(|| Token::alone(stem).fault("name", "has a `%` without two hexadecimal digits"))?;
+        text.push_str(&format!("{before}\\{octet:03}"));
+        rest = &after[2..];
+    }
+    text.push_str(rest);
+    let mut wire = Vec::new();
+    name::write(&Token::alone(&text), ROOT, &mut wire)?;
+    wire.make_ascii_lowercase();
+    Ok(Name::from_octets(wire).expect("what was written is a name"))
+}
+
+/// The root, in wire form.
+const ROOT: &[u8] = &[0];
+const ORIGIN_HINT: &str = "call it as `example.org.zone`, and write `%2f` for a slash";
