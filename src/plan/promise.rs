@@ -97,19 +97,22 @@ impl fmt::Display for Promise {
     }
 }
 
-/// The slowest endpoint of each pool, fallbacks too, index [`crate::model::PoolId`].
+/// The slowest endpoint that can come out of each pool where a name points at it: of its members, and of its
+/// fallbacks. Index [`crate::model::PoolId`].
 pub fn slowest_by_pool(inventory: &Inventory) -> Vec<Option<Slowest>> {
-    let mut slowest: Vec<Option<Slowest>> = Vec::with_capacity(inventory.pools.len());
+    let mut by_members: Vec<Option<Slowest>> = Vec::with_capacity(inventory.pools.len());
+    let mut by_all: Vec<Option<Slowest>> = Vec::with_capacity(inventory.pools.len());
     for pool in &inventory.pools {
-        let picks = pool.members.iter().map(|member| member.picks).chain(pool.fallback);
-        let of = |picks: Use| match picks {
+        let of = |picks: Use, pools: &[Option<Slowest>]| match picks {
             Use::Endpoint(id) => slowest_of_endpoint(id, inventory),
-            Use::Pool(id) => slowest.get(id.index()).copied().flatten(),
+            Use::Pool(id) => pools.get(id.index()).copied().flatten(),
         };
-        let worst = picks.filter_map(of).reduce(slower);
-        slowest.push(worst);
+        let members = pool.members.iter().filter_map(|member| of(member.picks, &by_members)).reduce(slower);
+        let fallback = pool.fallback.and_then(|fallback| of(fallback, &by_all));
+        by_members.push(members);
+        by_all.push(members.into_iter().chain(fallback).reduce(slower));
     }
-    slowest
+    by_all
 }
 
 fn slowest_of_endpoint(endpoint: EndpointId, inventory: &Inventory) -> Option<Slowest> {

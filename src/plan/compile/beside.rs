@@ -29,7 +29,7 @@ impl<'b> Beside<'b> {
         written: &'b Written<'b, NameSpec>,
         owner: &'b Name,
         pool: PoolId,
-        pools: &'b Pools,
+        pools: &'b Pools<'b>,
         zones: &Builder,
     ) -> Self {
         Self {

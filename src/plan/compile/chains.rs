@@ -21,7 +21,7 @@ pub fn refuse_loops(
     steered: &[Steered],
     zones: &Builder,
     endpoints: &Endpoints<'_>,
-    pools: &Pools,
+    pools: &Pools<'_>,
     found: &mut Vec<Diagnostic>,
 ) {
     if pools.tangled {
@@ -50,7 +50,7 @@ fn refuse(
     chain: &[usize],
     first_endpoint: usize,
     endpoints: &Endpoints<'_>,
-    pools: &Pools,
+    pools: &Pools<'_>,
 ) -> Option<Diagnostic> {
     let described = chain.iter().chain(chain.first()).map(|&node| match node.checked_sub(first_endpoint) {
         Some(endpoint) => describe(&endpoints.table[endpoint]),

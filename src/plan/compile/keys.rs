@@ -32,9 +32,11 @@ pub fn refuse_misplaced(
     here: &str,
     found: &mut Vec<Diagnostic>,
 ) {
-    for key in keys.into_iter().filter(|key| !key.fits) {
-        let Some(span) = key.written else { continue };
-        let message = format!("`{}` means nothing {here}", key.name);
+    let written = keys.into_iter().filter(|key| !key.fits);
+    let mut misplaced: Vec<_> = written.filter_map(|key| Some((key.written?, key.name))).collect();
+    misplaced.sort_by_key(|(span, _)| span.start);
+    for (span, name) in misplaced {
+        let message = format!("`{name}` means nothing {here}");
         found.push(Diagnostic::error("misplaced-key", Place::new(file, span), message).hint("remove it"));
     }
 }

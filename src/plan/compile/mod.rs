@@ -22,6 +22,7 @@ mod beside;
 mod chains;
 mod drafts;
 mod endpoints;
+mod heeded;
 mod kept;
 mod keys;
 mod limits;
@@ -67,6 +68,7 @@ fn understand(spec: &Spec, report_interval: Duration, found: &mut Vec<Diagnostic
     let pools =
         pools::compile(files, &regions.table, &mut regions.names, &endpoints.table, &mut serving, found);
     let steered = steered::compile(files, &mut zones, &endpoints, &pools, &mut serving, found);
+    heeded::warn_of_unheard(&steered.table, &pools, found);
     monitors.names.warn_unused(found);
     serving.warn_unused(found);
     let inventory = Inventory {

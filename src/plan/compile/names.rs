@@ -70,6 +70,8 @@ impl Site<'_> {
 #[derive(Debug)]
 pub struct Names<'s, Id> {
     known: HashMap<&'s str, Known<'s, Id>>,
+    /// Somebody asked for a name that nobody has: it may be a misspelled one that now seems unused.
+    misspelled: bool,
 }
 
 /// One name and what became of it.
@@ -84,7 +86,7 @@ struct Known<'s, Id> {
 
 impl<Id> Default for Names<'_, Id> {
     fn default() -> Self {
-        Self { known: HashMap::new() }
+        Self { known: HashMap::new(), misspelled: false }
     }
 }
 
@@ -126,6 +128,7 @@ impl<'s, Id: Copy> Names<'s, Id> {
             known.used = true;
             return Some(known.id);
         }
+        self.misspelled = true;
         let message = format!("there is no {wanted} `{}`", reference.value);
         let known = self.known.iter().filter(|(_, known)| wanted.contains(known.kind)).map(|(name, _)| *name);
         let hint = match did_you_mean(&reference.value, sorted(known)) {
@@ -140,8 +143,11 @@ impl<'s, Id: Copy> Names<'s, Id> {
         None
     }
 
-    /// Warns of everything that nobody asked for.
+    /// Warns of everything that nobody asked for, unless it may be what a misspelled name meant.
     pub fn warn_unused(&self, found: &mut Vec<Diagnostic>) {
+        if self.misspelled {
+            return;
+        }
         let mut unused: Vec<_> = self.known.values().filter(|known| !known.used).collect();
         unused.sort_by_key(|known| (&known.site.file.file, known.site.span.start));
         for known in unused {

@@ -25,17 +25,16 @@ pub fn lay(pools: &mut [Pool], regions: &[Region], endpoints: &[Endpoint], found
 }
 
 /// Marks the pools whose choice the client's region can change: by order, by health (which is judged by
-/// region), or by what they pick.
+/// region), or by what they pick. A fallback speaks for itself when it is consulted.
 pub fn mark_by_region(pools: &mut [Pool], regions: usize, prospects: &[Prospects]) {
     for index in 0..pools.len() {
         let (inner, rest) = pools.split_at(index);
         let pool = &rest[0];
-        let watched = regions > 1 && prospects[index].all.watched;
-        let picks = pool.members.iter().map(|member| member.picks).chain(pool.fallback);
-        let inherited = picks.into_iter().any(|picks| match picks {
+        let inherited = pool.members.iter().any(|member| match member.picks {
             Use::Pool(id) => inner.get(id.index()).is_some_and(|inner| inner.by_region),
             Use::Endpoint(_) => false,
         });
+        let watched = regions > 1 && prospects[index].members.watched;
         pools[index].by_region = watched || inherited || orders_differ(pool);
     }
 }

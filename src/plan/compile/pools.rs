@@ -7,7 +7,7 @@
 use crate::model::{Endpoint, Failback, Member, MinUp, OnDown, Policy, Pool, PoolId, Region, RegionId, Use};
 use crate::plan::compile::drafts::{self, Draft, DraftMember};
 use crate::plan::compile::endpoints::Pick;
-use crate::plan::compile::names::Names;
+use crate::plan::compile::names::{Names, Site};
 use crate::plan::compile::potential::Prospects;
 use crate::plan::compile::{order, potential, rules};
 use crate::spec::steering::SteeringFile;
@@ -15,17 +15,28 @@ use crate::spec::{Diagnostic, Spanned};
 
 /// All pools.
 #[derive(Debug)]
-pub struct Pools {
+pub struct Pools<'s> {
     /// Index [`PoolId`]; a pool comes after all that it picks.
     pub table: Vec<Pool>,
     /// Index [`PoolId`].
     pub prospects: Vec<Prospects>,
+    /// Index [`PoolId`]: what each wants done when it is down.
+    pub wishes: Vec<Wishes<'s>>,
     /// Some of them pick each other, which is an error: no order is right.
     pub tangled: bool,
     ids: Ids,
 }
 
-impl Pools {
+/// Where a pool says what is to be done when it is down.
+#[derive(Debug)]
+pub struct Wishes<'s> {
+    /// `fallback`
+    pub fallback: Option<Site<'s>>,
+    /// `on_down`
+    pub on_down: Option<Site<'s>>,
+}
+
+impl Pools<'_> {
     /// What a name stands for.
     pub fn pick(&self, pick: Pick) -> Use {
         self.ids.of(pick)
@@ -40,7 +51,7 @@ pub fn compile<'s>(
     endpoints: &[Endpoint],
     serving: &mut Names<'s, Pick>,
     found: &mut Vec<Diagnostic>,
-) -> Pools {
+) -> Pools<'s> {
     let drafts = drafts::compile(files, region_names, serving, found);
     let walk = drafts::nest(&drafts, found);
     let ids = Ids::new(&walk.order);
@@ -51,7 +62,8 @@ pub fn compile<'s>(
     for (pool, (&place, prospects)) in table.iter().zip(walk.order.iter().zip(&prospects)) {
         rules::Judged { draft: &drafts[place], pool, prospects, regions, endpoints }.check(found);
     }
-    Pools { table, prospects, tangled: !walk.loops.is_empty(), ids }
+    let wishes = walk.order.iter().map(|&place| wishes(&drafts[place])).collect();
+    Pools { table, prospects, wishes, tangled: !walk.loops.is_empty(), ids }
 }
 
 /// Place in the files -> id.
@@ -105,6 +117,14 @@ fn settle_member(member: &DraftMember<'_>, ids: &Ids) -> Member {
         bias: or(&member.spec.bias, 0),
         regions: member.regions.clone(),
         default: or(&member.spec.default, false),
+    }
+}
+
+fn wishes<'s>(draft: &Draft<'s>) -> Wishes<'s> {
+    let written = &draft.written;
+    Wishes {
+        fallback: written.value.fallback.as_ref().map(|fallback| written.site(fallback)),
+        on_down: written.value.on_down.as_ref().map(|on_down| written.site(on_down)),
     }
 }
 

@@ -16,9 +16,9 @@ pub struct Potential {
 /// What can come out of a pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Prospects {
-    /// By its members.
+    /// By its members. That is all of it where it is a member itself: there, one that is down is passed over.
     pub members: Potential,
-    /// By its members or its fallback.
+    /// By its members or its fallbacks: all of it where a name or a fallback points at it.
     pub all: Potential,
 }
 
@@ -28,11 +28,15 @@ pub fn prospects(pools: &[Pool], endpoints: &[Endpoint]) -> Vec<Prospects> {
     let mut prospects: Vec<Prospects> = Vec::with_capacity(pools.len());
     for pool in pools {
         let of = |picks: Use| match picks {
-            Use::Endpoint(id) => of_endpoint(id, &endpoints[id.index()]),
-            Use::Pool(id) => prospects.get(id.index()).map(|inner| inner.all).unwrap_or_default(),
+            Use::Pool(id) => prospects.get(id.index()).copied().unwrap_or_default(),
+            Use::Endpoint(id) => {
+                let endpoint = of_endpoint(id, &endpoints[id.index()]);
+                Prospects { members: endpoint, all: endpoint }
+            }
         };
-        let members = pool.members.iter().map(|member| of(member.picks)).fold(Potential::default(), join);
-        let all = pool.fallback.map_or(members, |fallback| join(members, of(fallback)));
+        let members = pool.members.iter().map(|member| of(member.picks).members);
+        let members = members.fold(Potential::default(), join);
+        let all = pool.fallback.map_or(members, |fallback| join(members, of(fallback).all));
         prospects.push(Prospects { members, all });
     }
     prospects

@@ -80,7 +80,7 @@ impl Judged<'_> {
         let message = match min_up.value {
             MinUp::Count(0) | MinUp::Percent(0) => "with `min_up` 0 this pool would never be down".to_owned(),
             MinUp::Count(count) if count as usize > members => {
-                format!("this pool is always down: `min_up` is {count}, but it has {members} members")
+                format!("this pool is always down: `min_up` is {count}, more than its members ({members})")
             }
             MinUp::Percent(percent) if percent > 100 => {
                 format!("`min_up` is {percent}%: more than all members")

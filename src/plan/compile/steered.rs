@@ -29,7 +29,7 @@ pub fn compile<'s>(
     files: &'s [SteeringFile],
     zones: &mut Builder,
     endpoints: &Endpoints<'s>,
-    pools: &Pools,
+    pools: &Pools<'_>,
     serving: &mut Names<'s, Pick>,
     found: &mut Vec<Diagnostic>,
 ) -> SteeredNames<'s> {
@@ -148,7 +148,7 @@ fn absolute(key: &str, origin: &Name) -> Option<Name> {
 /// The pool that chooses for a name.
 fn pool(
     written: &Written<'_, NameSpec>,
-    pools: &Pools,
+    pools: &Pools<'_>,
     serving: &mut Names<'_, Pick>,
     found: &mut Vec<Diagnostic>,
 ) -> Option<PoolId> {
