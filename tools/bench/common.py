@@ -1,0 +1,220 @@
+"""What the benchmarks share: a world of files, servers that are started, asked and stopped, and tables.
+
+Nothing here touches anything but loopback and a temporary directory, and only processes that were started
+here are stopped.
+"""
+
+import os
+import random
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+os.environ["PATH"] += ":/usr/sbin:/sbin"
+
+START_SECONDS = 60
+STOP_SECONDS = 10
+
+
+def install(*commands):
+    """Sees to it that these commands are there."""
+    subprocess.run([ROOT / "tools/install", *commands], check=True)
+
+
+def build(*what):
+    """Builds for release and returns the directory of the binaries."""
+    subprocess.run(["cargo", "build", "--release", "--quiet", *what], cwd=ROOT, check=True)
+    return TARGET / "release"
+
+
+@contextmanager
+def directory():
+    """A temporary directory that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="windrose-bench-") as path:
+        yield Path(path)
+
+
+def free_port():
+    """A port of loopback that is free for UDP and TCP at this moment."""
+    while True:
+        with socket.socket(type=socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+            udp.bind(("127.0.0.1", 0))
+            try:
+                tcp.bind(udp.getsockname())
+            except OSError:
+                continue
+            return udp.getsockname()[1]
+
+
+# Zones
+
+
+def zone_file(records):
+    """A master file of example.org with these lines below its apex."""
+    apex = ["$ORIGIN example.org.", "$TTL 300", "@ SOA ns1 hostmaster 1 3600 600 86400 60", "@ NS ns1", "@ NS ns2"]
+    return "\n".join([*apex, "ns1 A 127.0.0.1", "ns2 A 127.0.0.2", *records, ""])
+
+
+def address(number):
+    """The nth address of 10.0.0.0/8."""
+    return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+
+def windrose_files(path, port, records, steering="", probe=False):
+    """Writes a configuration and the zone example.org, and returns the path of the configuration."""
+    zones = path / "zones"
+    zones.mkdir(parents=True)
+    (zones / "example.org.zone").write_text(zone_file(records))
+    if steering:
+        (zones / "example.org.toml").write_text(steering)
+    config = path / "windrose.toml"
+    config.write_text(
+        f'zones = "zones"\nstate = "state"\n'
+        f'[dns]\nlisten = ["127.0.0.1:{port}"]\nworkers = 1\n'
+        f'[control]\nlisten = "127.0.0.1:{free_port()}"\n'
+        f"[probe]\nenabled = {str(probe).lower()}\n"
+    )
+    return config
+
+
+# Servers
+
+
+class Server:
+    """A process that answers DNS on a port of loopback, pinned to a core if one is given."""
+
+    def __init__(self, command, port, core=None, log=None):
+        pinned = ["taskset", "-c", str(core)] if core is not None else []
+        self.command, self.port, self.log = command, port, log
+        self.started = time.monotonic()
+        with open(log, "wb") if log else open(os.devnull, "wb") as output:
+            self.process = subprocess.Popen([*pinned, *map(str, command)], stdout=output, stderr=output)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def wait_for(self, name):
+        """Waits for the first answer to this name and returns the seconds since the start."""
+        while True:
+            if ask(self.port, name, timeout=0.05):
+                return time.monotonic() - self.started
+            if self.process.poll() is not None or time.monotonic() - self.started > START_SECONDS:
+                log = Path(self.log).read_text(errors="replace") if self.log else ""
+                sys.exit(f"{' '.join(map(str, self.command))} does not answer:\n{log}")
+
+    def cpu_seconds(self):
+        """User and system time of the process and all its descendants, to the nanosecond."""
+        return sum(
+            int(stat.read_text().split()[0])
+            for pid in descendants(self.process.pid)
+            for stat in Path(f"/proc/{pid}/task").glob("*/schedstat")
+        ) / 1e9
+
+    def peak_megabytes(self):
+        """The most memory it ever had."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+
+
+def descendants(pid):
+    """A process, its children, theirs, and so on."""
+    found = [pid]
+    for parent in found:
+        for children in Path(f"/proc/{parent}/task").glob("*/children"):
+            found.extend(map(int, children.read_text().split()))
+    return found
+
+
+# Questions
+
+
+def query(name, identity):
+    """A query for the A records of a name."""
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    return struct.pack("!6H", identity, 0, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", 1, 1)
+
+
+def ask(port, name, timeout=1.0, host="127.0.0.1"):
+    """The addresses that a server answers with; nothing if it does not answer or has none."""
+    with socket.socket(type=socket.SOCK_DGRAM) as udp:
+        udp.settimeout(timeout)
+        udp.connect((host, port))
+        identity = random.randrange(1 << 16)
+        question = query(name, identity)
+        try:
+            udp.send(question)
+            reply = udp.recv(4096)
+        except OSError:
+            time.sleep(0.005)
+            return []
+    if len(reply) < 12 or reply[:2] != question[:2]:
+        return []
+    count, at, found = struct.unpack("!H", reply[6:8])[0], len(question), []
+    for _ in range(count):
+        at += 2 if reply[at] & 0xC0 else reply.index(0, at) - at + 1
+        kind, length = struct.unpack("!H6xH", reply[at : at + 10])
+        at += 10 + length
+        if kind == 1:
+            found.append(socket.inet_ntoa(reply[at - 4 : at]))
+    return found
+
+
+# Results
+
+
+def table(header, rows):
+    """Prints a table that can be pasted into docs/BENCHMARKS.md."""
+    cells = [[str(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    cells.insert(1, ["-" * width for width in widths])
+    for row in cells:
+        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |")
+    print()
+
+
+class Bars:
+    """What must be reached; remembers whether it was."""
+
+    def __init__(self):
+        self.rows = []
+
+    def at_most(self, what, value, bar, unit=""):
+        """The value must not be more than the bar."""
+        verdict = "pass" if value <= bar else "FAIL"
+        self.rows.append((what, f"{value:.2f}{unit}", f"<= {bar}{unit}", verdict))
+
+    def finish(self):
+        """Prints them all; the exit status is 1 if one was missed."""
+        table(("bar", "measured", "wanted", "verdict"), self.rows)
+        sys.exit(any(row[3] == "FAIL" for row in self.rows))
+
+
+def machine():
+    """Prints where this was measured."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), os.uname().machine)
+    load = os.getloadavg()[0]
+    print(f"{os.cpu_count()} x {model}, Linux {os.uname().release}, load {load:.1f} before\n", flush=True)
+
+
+def need(*commands):
+    """Whether all of these can be called."""
+    return all(shutil.which(command) for command in commands)
