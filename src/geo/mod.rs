@@ -11,12 +11,12 @@
 mod distance;
 mod tree;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 
 pub use distance::{biased, kilometres};
-pub use tree::{Leaf, Prefix, Tree, left_aligned};
+pub use tree::{Address, Leaf, Prefix, Tree};
 
 use crate::model::RegionId;
 
@@ -47,8 +47,8 @@ pub struct Place {
 /// A map of the world's clients: every address is in exactly one region.
 #[derive(Clone, Debug)]
 pub struct GeoMap {
-    v4: Tree<RegionId>,
-    v6: Tree<RegionId>,
+    v4: Tree<u32, RegionId>,
+    v6: Tree<u128, RegionId>,
     matchers: Vec<(Matcher, RegionId)>,
 }
 
@@ -69,14 +69,20 @@ impl GeoMap {
     /// scope moved by 96.
     #[inline]
     pub fn locate(&self, client: IpAddr) -> Place {
-        let (leaf, moved) = match client {
-            IpAddr::V4(v4) => (self.v4.find(left_aligned(v4.into())), 0),
-            IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-                Some(v4) => (self.v4.find(left_aligned(v4.into())), MAPPED_BITS),
-                None => (self.v6.find(left_aligned(v6.into())), 0),
-            },
+        let v4 = |address: Ipv4Addr, moved| {
+            let leaf = self.v4.find(address.to_bits());
+            Place { region: leaf.value, scope: leaf.depth + moved }
         };
-        Place { region: leaf.value, scope: leaf.depth + moved }
+        match client {
+            IpAddr::V4(address) => v4(address, 0),
+            IpAddr::V6(address) => match address.to_ipv4_mapped() {
+                Some(mapped) => v4(mapped, MAPPED_BITS),
+                None => {
+                    let leaf = self.v6.find(address.to_bits());
+                    Place { region: leaf.value, scope: leaf.depth }
+                }
+            },
+        }
     }
 
     /// The rule that placed a client, for people; `None`: the default region took it. Slow.
@@ -142,6 +148,17 @@ mod tests {
         assert_eq!(locate(&map, "2001:db8::1"), (US, 32));
         assert_eq!(locate(&map, "2001:db9::1"), (ELSEWHERE, 32));
         assert_eq!(reason(&map, "2001:db8::1").as_deref(), Some("net:2001:db8::/32"));
+    }
+
+    #[test]
+    fn single_addresses_and_the_ends_of_ipv4_are_in_it() {
+        let map = map(&[("0.0.0.0/32", EU), ("255.255.255.255/32", US), ("192.0.2.7/32", EU)]);
+        assert_eq!(locate(&map, "0.0.0.0"), (EU, 32));
+        assert_eq!(locate(&map, "255.255.255.255"), (US, 32));
+        assert_eq!(locate(&map, "192.0.2.7"), (EU, 32));
+        assert_eq!(locate(&map, "192.0.2.6"), (ELSEWHERE, 32));
+        assert_eq!(locate(&map, "0.0.0.1"), (ELSEWHERE, 32));
+        assert_eq!(locate(&map, "64.0.0.0"), (ELSEWHERE, 2));
     }
 
     #[test]

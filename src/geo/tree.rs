@@ -19,55 +19,87 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// One family's addresses, each in exactly one leaf with a value of type `T`. Addresses of both
-/// families are left-aligned in a `u128`, so that one table serves both.
+/// One family's addresses, each in exactly one leaf with a value of type `T`.
 #[derive(Clone, Debug)]
-pub struct Tree<T> {
-    /// The first address of each leaf, ascending; the first one is 0.
-    starts: Vec<u128>,
-    /// Depth and value of each leaf.
-    leaves: Vec<Leaf<T>>,
+pub struct Tree<A, T> {
+    /// In the order of their first addresses, the first of which is 0.
+    leaves: Vec<Leaf<A, T>>,
     /// For each value of the first 16 bits, the leaf that its lowest address is in; and the last leaf.
     index: Vec<u32>,
 }
 
 /// The end of a path through the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Leaf<T> {
+pub struct Leaf<A, T> {
+    /// Its first address.
+    pub first: A,
     /// Length of the prefix that is this leaf: the scope of the value.
     pub depth: u8,
     /// What all its addresses have.
     pub value: T,
 }
 
-/// A prefix of either family, left-aligned: `bits` beyond `len` are 0.
+/// The addresses of one family as numbers.
+pub trait Address: Copy + Ord {
+    /// The address that a left-aligned number begins with.
+    fn from_left_aligned(bits: u128) -> Self;
+
+    /// Its first 16 bits.
+    fn bucket(self) -> usize;
+}
+
+impl Address for u32 {
+    fn from_left_aligned(bits: u128) -> Self {
+        (bits >> 96) as u32
+    }
+
+    #[inline]
+    fn bucket(self) -> usize {
+        (self >> (32 - INDEX_BITS)) as usize
+    }
+}
+
+impl Address for u128 {
+    fn from_left_aligned(bits: u128) -> Self {
+        bits
+    }
+
+    #[inline]
+    fn bucket(self) -> usize {
+        (self >> (128 - INDEX_BITS)) as usize
+    }
+}
+
+/// A prefix of either family: its bits, left-aligned so that both families compile alike; those beyond
+/// `len` are 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Prefix {
     bits: u128,
     len: u8,
 }
 
-impl<T: Copy + Eq> Tree<T> {
+impl<A: Address, T: Copy + Eq> Tree<A, T> {
     /// Compiles prefixes: the longest that holds an address decides, of equal ones the later; addresses
     /// in none of them have the value `rest`.
     pub fn compile(mut prefixes: Vec<(Prefix, T)>, rest: T) -> Self {
         prefixes.sort_by_key(|(prefix, _)| *prefix);
         let runs = runs(&prefixes, rest);
-        let mut tree = Self { starts: Vec::new(), leaves: Vec::new(), index: Vec::new() };
+        let mut leaves = Vec::new();
         for (position, &(first, value)) in runs.iter().enumerate() {
             let last = runs.get(position + 1).map_or(u128::MAX, |next| next.0 - 1);
-            tree.split(first, last, value);
+            for Prefix { bits, len } in blocks(first, last) {
+                leaves.push(Leaf { first: A::from_left_aligned(bits), depth: len, value });
+            }
         }
-        tree.index = index(&tree.starts);
-        tree
+        Self { index: index(&leaves), leaves }
     }
 
-    /// The leaf that a left-aligned address is in.
+    /// The leaf that an address is in.
     #[inline]
-    pub fn find(&self, address: u128) -> Leaf<T> {
-        let bucket = (address >> (128 - INDEX_BITS)) as usize;
+    pub fn find(&self, address: A) -> Leaf<A, T> {
+        let bucket = address.bucket();
         let (low, high) = (self.index[bucket] as usize, self.index[bucket + 1] as usize);
-        let after = self.starts[low..=high].partition_point(|start| *start <= address);
+        let after = self.leaves[low..=high].partition_point(|leaf| leaf.first <= address);
         self.leaves[low + after - 1]
     }
 
@@ -80,21 +112,6 @@ impl<T: Copy + Eq> Tree<T> {
     pub fn is_empty(&self) -> bool {
         self.leaves.is_empty()
     }
-
-    /// Adds the largest aligned blocks that make up the run from `first` to `last`.
-    fn split(&mut self, mut first: u128, last: u128, value: T) {
-        loop {
-            let fits = (last - first).checked_add(1).map_or(128, u128::ilog2);
-            let host_bits = fits.min(first.trailing_zeros());
-            self.starts.push(first);
-            self.leaves.push(Leaf { depth: (128 - host_bits) as u8, value });
-            let end = first | u128::MAX.checked_shr(128 - host_bits).unwrap_or(0);
-            if end == last {
-                return;
-            }
-            first = end + 1;
-        }
-    }
 }
 
 impl Prefix {
@@ -105,16 +122,11 @@ impl Prefix {
 
 impl From<IpNet> for Prefix {
     fn from(net: IpNet) -> Self {
-        Self { bits: left_aligned(net.network()), len: net.prefix_len() }
-    }
-}
-
-/// An address as a number whose highest bit is the address's first.
-#[inline]
-pub fn left_aligned(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()) << 96,
-        IpAddr::V6(v6) => v6.to_bits(),
+        let bits = match net.network() {
+            IpAddr::V4(v4) => u128::from(v4.to_bits()) << 96,
+            IpAddr::V6(v6) => v6.to_bits(),
+        };
+        Self { bits, len: net.prefix_len() }
     }
 }
 
@@ -151,19 +163,30 @@ fn begin<T: Copy + Eq>(address: u128, value: T, runs: &mut Vec<(u128, T)>) {
     }
 }
 
+/// The largest aligned blocks that make up the run from `first` to `last`.
+fn blocks(first: u128, last: u128) -> impl Iterator<Item = Prefix> {
+    let mut next = Some(first);
+    std::iter::from_fn(move || {
+        let first = next?;
+        let fits = (last - first).checked_add(1).map_or(128, u128::ilog2);
+        let block = Prefix { bits: first, len: (128 - fits.min(first.trailing_zeros())) as u8 };
+        next = block.last().checked_add(1).filter(|next| *next <= last);
+        Some(block)
+    })
+}
+
 /// For each value of the first bits, the last leaf that starts at or before its lowest address.
-fn index(starts: &[u128]) -> Vec<u32> {
-    let buckets = 0..1u128 << INDEX_BITS;
+fn index<A: Address, T>(leaves: &[Leaf<A, T>]) -> Vec<u32> {
     let mut index: Vec<u32> = Vec::with_capacity((1 << INDEX_BITS) + 1);
     let mut leaf = 0;
-    for bucket in buckets {
-        let lowest = bucket << (128 - INDEX_BITS);
-        while starts.get(leaf + 1).is_some_and(|start| *start <= lowest) {
+    for bucket in 0..1u128 << INDEX_BITS {
+        let lowest = A::from_left_aligned(bucket << (128 - INDEX_BITS));
+        while leaves.get(leaf + 1).is_some_and(|next| next.first <= lowest) {
             leaf += 1;
         }
         index.push(leaf as u32);
     }
-    index.push((starts.len() - 1) as u32);
+    index.push((leaves.len() - 1) as u32);
     index
 }
 
@@ -176,15 +199,16 @@ mod tests {
 
     use super::*;
 
-    fn tree(prefixes: &[(&str, char)]) -> Tree<char> {
+    fn tree(prefixes: &[(&str, char)]) -> Tree<u128, char> {
         let parsed = prefixes.iter().map(|(net, value)| {
             (Prefix::from(net.parse::<IpNet>().expect("a test writes good prefixes")), *value)
         });
         Tree::compile(parsed.collect(), '-')
     }
 
-    fn find(tree: &Tree<char>, address: &str) -> (char, u8) {
-        let leaf = tree.find(left_aligned(address.parse().expect("a test writes good addresses")));
+    fn find(tree: &Tree<u128, char>, address: &str) -> (char, u8) {
+        let host: IpAddr = address.parse().expect("a test writes good addresses");
+        let leaf = tree.find(Prefix::from(IpNet::from(host)).bits);
         (leaf.value, leaf.depth)
     }
 
@@ -269,7 +293,7 @@ mod tests {
             prefixes in prop_oneof![prefixes(32), prefixes(128)],
             addresses in proptest::collection::vec(address(), 8),
         ) {
-            let tree = Tree::compile(prefixes.clone(), REST);
+            let tree: Tree<u128, u8> = Tree::compile(prefixes.clone(), REST);
             for address in addresses {
                 let leaf = tree.find(address);
                 prop_assert_eq!(leaf.value, value_of(&prefixes, address));
