@@ -61,3 +61,50 @@ impl SnapshotCell {
         if held.generation < offered { Ok(()) } else { Err(Older { held: held.generation, offered }) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geo::GeoMap;
+    use crate::model::{Inventory, RegionId};
+    use crate::plan::zone::Zones;
+
+    fn snapshot(generation: u64) -> Snapshot {
+        let geo = GeoMap::compile(Vec::new(), RegionId(0));
+        let (inventory, zones, steered) = (Inventory::default(), Zones::default(), Vec::new());
+        let plan = Plan { inventory, geo, zones, steered };
+        Snapshot { generation, plan: Arc::new(plan), health: HealthMap::default() }
+    }
+
+    #[test]
+    fn a_newer_snapshot_replaces_an_older_one() {
+        let cell = SnapshotCell::new(snapshot(1));
+        assert_eq!(cell.publish(snapshot(3)), Ok(()));
+        assert_eq!(cell.load().generation, 3);
+    }
+
+    #[test]
+    fn an_older_or_equal_snapshot_never_replaces_a_newer_one() {
+        let cell = SnapshotCell::new(snapshot(2));
+        for offered in [1, 2] {
+            assert_eq!(cell.publish(snapshot(offered)), Err(Older { held: 2, offered }));
+        }
+        assert_eq!(cell.load_full().generation, 2);
+    }
+
+    #[test]
+    fn whoever_publishes_at_once_the_newest_stays() {
+        let cell = SnapshotCell::new(snapshot(0));
+        std::thread::scope(|threads| {
+            for first in 1..=4 {
+                let cell = &cell;
+                threads.spawn(move || {
+                    for generation in (first..400).step_by(4) {
+                        let _ = cell.publish(snapshot(generation));
+                    }
+                });
+            }
+        });
+        assert_eq!(cell.load().generation, 399);
+    }
+}

@@ -8,7 +8,7 @@ use crate::health::{HealthMap, Hold, Verdict};
 use crate::keeper::SavedHold;
 use crate::keeper::probes::Names;
 use crate::keeper::verdicts::regions;
-use crate::model::{Failback, Family, Inventory, Moment, Pool, PoolId, Use};
+use crate::model::{Failback, Family, Inventory, Member, Moment, Pool, PoolId, Use};
 
 /// Who waits, and since when it is up.
 #[derive(Debug, Default)]
@@ -77,7 +77,7 @@ impl Holds {
         let hold = |saved: &SavedHold| {
             let pool = inventory.pool(&saved.pool)?;
             let Pool { members, failback, .. } = &inventory.pools[pool.index()];
-            let named = |member: &crate::model::Member| inventory.name_of(member.picks) == saved.member;
+            let named = |member: &Member| inventory.name_of(member.picks) == saved.member;
             let member = u16::try_from(members.iter().position(named)?).ok()?;
             let family = if saved.v6 { Family::V6 } else { Family::V4 };
             let region = names.region(&saved.region)?;

@@ -5,7 +5,7 @@
 //! that one is. And only members that the region may be given: a `geo` pool stands for each region alone.
 
 use crate::health::{HealthMap, PoolStanding};
-use crate::model::{Family, Inventory, MinUp, Policy, Pool, PoolId, Reach, RegionId, Use};
+use crate::model::{Candidate, Family, Inventory, MinUp, Policy, Pool, PoolId, Reach, RegionId, Use};
 
 /// Fills in every [`crate::health::PoolStanding`] of the map from its endpoints. One pass: pools come
 /// after the pools they pick.
@@ -24,8 +24,15 @@ pub fn judge_pools(inventory: &Inventory, health: &mut HealthMap) {
 /// no rule holds the region and no fence forbids the rest. By index.
 pub(super) fn last_resort(pool: &Pool, region: RegionId) -> impl Iterator<Item = u16> + Clone {
     let order = &pool.order[region.index()];
-    let rest = if order.is_empty() && !pool.fence { pool.members.len() as u16 } else { 0 };
-    order.iter().map(|candidate| candidate.member).chain(0..rest)
+    let everybody = order.is_empty() && !pool.fence;
+    in_order(order, if everybody { pool.members.len() } else { order.len() })
+}
+
+/// The first `len` members of an order, and of all members where there is none.
+#[inline]
+pub(super) fn in_order(order: &[Candidate], len: usize) -> impl Iterator<Item = u16> + Clone {
+    (0..len as u16)
+        .map(move |position| order.get(usize::from(position)).map_or(position, |candidate| candidate.member))
 }
 
 fn stand(

@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use crate::health::{HealthMap, Hold};
 use crate::model::{EndpointId, Failback, Inventory, Policy, Pool, PoolId, Reach, Use};
-use crate::steering::judge::last_resort;
+use crate::steering::judge::in_order;
 use crate::steering::{Request, Skip, Step, Trace};
 
 /// What a walk knows and what it has found so far. Each policy is an `impl` of it, in its own file.
@@ -75,12 +75,13 @@ impl<'w, T: Trace> Walk<'w, T> {
 
     /// The members that the client may be given, in the order of the policy, by index.
     pub fn candidates(&self, pool: &'w Pool) -> impl Iterator<Item = u16> + Clone + use<'w, T> {
-        let everybody = last_resort(pool, self.request.region);
-        let in_order = pool.order[self.request.region.index()].len();
-        everybody.take(if self.last_resort { usize::MAX } else { in_order })
+        let order = &pool.order[self.request.region.index()];
+        let everybody = self.last_resort && order.is_empty() && !pool.fence;
+        in_order(order, if everybody { pool.members.len() } else { order.len() })
     }
 
     /// Whether a member may be picked, or why not.
+    #[inline]
     pub fn look(&self, id: PoolId, member: u16) -> Result<(), Skip> {
         let Request { region, family, .. } = self.request;
         let pool = self.pool(id);
@@ -122,6 +123,7 @@ impl<'w, T: Trace> Walk<'w, T> {
     }
 
     /// Whether an endpoint has an answer for the family, or why not.
+    #[inline]
     pub fn answers(&self, id: EndpointId) -> Result<(), Skip> {
         let endpoint = &self.inventory.endpoints[id.index()];
         let named = matches!(endpoint.reach, Reach::Name(_));
@@ -129,6 +131,7 @@ impl<'w, T: Trace> Walk<'w, T> {
     }
 
     /// The same of something that has addresses of the family or host names.
+    #[inline]
     pub fn has_answers(&self, addresses: bool, names: bool) -> Result<(), Skip> {
         match (addresses, names) {
             (true, _) => Ok(()),

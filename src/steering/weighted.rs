@@ -31,23 +31,24 @@ impl<T: Trace> Walk<'_, T> {
 
     fn draw_among(&mut self, id: PoolId, rank: Rank, mut draw: u64) -> bool {
         let pool = self.pool(id);
-        let mut drawn: SmallVec<[u16; 8]> = SmallVec::new();
-        let mut total: u64 = self.candidates(pool).map(|member| self.share(id, member, rank)).sum();
+        let mut shares: Shares = self.candidates(pool).map(|member| self.share(id, member, rank)).collect();
+        let mut total: u64 = shares.iter().sum();
         let mut taken = 0;
         while total > 0 && taken < pool.answers.max(1) && !self.full() {
             let next = if pool.sticky {
-                self.best_scored(id, rank, &drawn)
+                self.best_scored(id, &shares)
             } else {
-                self.drawn_at(id, rank, &drawn, below(total, draw))
+                let position = holding(&shares, below(total, draw));
+                position.and_then(|position| self.candidates(pool).enumerate().nth(position))
             };
-            let Some(member) = next else { break };
-            total -= self.share(id, member, rank);
-            drawn.push(member);
+            let Some((position, member)) = next else { break };
+            total -= shares[position];
+            shares[position] = 0;
             taken += u8::from(self.take(id, member));
             draw = scramble(draw);
         }
         if taken > 0 && self.trace.hears() {
-            self.tell_passed_over(id, rank, &drawn);
+            self.tell_passed_over(id, rank, &shares);
         }
         taken > 0
     }
@@ -55,10 +56,7 @@ impl<T: Trace> Walk<'_, T> {
     /// What a member may win of the draws of a rank: 0 if it is of another.
     fn share(&self, id: PoolId, member: u16, rank: Rank) -> u64 {
         let weight = u64::from(self.pool(id).members[usize::from(member)].weight);
-        match self.rank(id, member) {
-            Ok(its) if its == rank => weight.max(1),
-            _ => 0,
-        }
+        if self.rank(id, member) == Ok(rank) { weight.max(1) } else { 0 }
     }
 
     fn rank(&self, id: PoolId, member: u16) -> Result<Rank, Skip> {
@@ -70,46 +68,45 @@ impl<T: Trace> Walk<'_, T> {
         }
     }
 
-    /// The member that holds a point, when those not yet drawn are laid end to end by their shares.
-    fn drawn_at(&self, id: PoolId, rank: Rank, drawn: &[u16], mut point: u64) -> Option<u16> {
-        let mut undrawn = self.candidates(self.pool(id)).filter(|member| !drawn.contains(member));
-        undrawn.find(|member| {
-            let share = self.share(id, *member, rank);
-            let holds = point < share;
-            point = point.saturating_sub(share);
-            holds
-        })
-    }
-
-    /// The member not yet drawn that the client's hash gives the best score.
-    fn best_scored(&self, id: PoolId, rank: Rank, drawn: &[u16]) -> Option<u16> {
+    /// The candidate, by position and by member, that the client's hash gives the best score.
+    fn best_scored(&self, id: PoolId, shares: &Shares) -> Option<(usize, u16)> {
         let pool = self.pool(id);
         let mut best = None;
         let mut least = f64::INFINITY;
-        for member in self.candidates(pool).filter(|member| !drawn.contains(member)) {
-            let share = self.share(id, member, rank);
-            if share == 0 {
-                continue;
-            }
+        for (position, member) in self.candidates(pool).enumerate().filter(|at| shares[at.0] > 0) {
             let name = self.inventory.name_of(pool.members[usize::from(member)].picks);
-            let patience = exponential(self.request.sticky, name) / share as f64;
+            let patience = exponential(self.request.sticky, name) / shares[position] as f64;
             if patience < least {
-                (best, least) = (Some(member), patience);
+                (best, least) = (Some((position, member)), patience);
             }
         }
         best
     }
 
-    fn tell_passed_over(&mut self, id: PoolId, rank: Rank, drawn: &[u16]) {
-        for member in self.candidates(self.pool(id)).filter(|member| !drawn.contains(member)) {
+    /// Tells of those that were not drawn: `shares` are what is left.
+    fn tell_passed_over(&mut self, id: PoolId, rank: Rank, shares: &Shares) {
+        for (position, member) in self.candidates(self.pool(id)).enumerate() {
             match self.rank(id, member) {
-                Ok(its) if its == rank => self.skip(id, member, Skip::Draw),
+                Ok(its) if its == rank && shares[position] > 0 => self.skip(id, member, Skip::Draw),
+                Ok(its) if its == rank => {}
                 Ok(Rank::Held) => self.skip(id, member, Skip::Held),
                 Ok(_) => self.skip(id, member, Skip::Weightless),
                 Err(_) => {}
             }
         }
     }
+}
+
+/// What each candidate may win, by position. Only pools with more members than fit here touch the heap.
+type Shares = SmallVec<[u64; 16]>;
+
+/// The position that holds a point, when the shares are laid end to end.
+fn holding(shares: &Shares, mut point: u64) -> Option<usize> {
+    shares.iter().position(|share| {
+        let holds = point < *share;
+        point = point.saturating_sub(*share);
+        holds
+    })
 }
 
 /// A number from the exponential distribution, always the same for a client and a name. Of several, each
