@@ -10,6 +10,7 @@
 //! its line. Reading never stops at the first error.
 
 pub mod diagnostic;
+pub mod duration;
 pub mod machine;
 pub mod master;
 pub mod schema;
