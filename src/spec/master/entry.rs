@@ -314,7 +314,8 @@ fn head<'t>(tokens: &mut Tokens<'t>) -> Result<Head<'t>, Fault> {
 
 fn no_type(word: &Token<'_>) -> Fault {
     let fault = word.fault("type", "is not a record type");
-    match crate::spec::did_you_mean(&word.raw.to_ascii_uppercase(), types::mnemonics()) {
+    let known = types::shapes().iter().map(|shape| shape.mnemonic);
+    match crate::spec::did_you_mean(word.raw, known) {
         Some(meant) => fault.hint(format!("did you mean `{meant}`?")),
         None => {
             fault.hint("a record is `owner TTL class type data`; the owner is left out only after a blank")

@@ -15,7 +15,7 @@ use std::iter::StepBy;
 use std::ops::Range;
 
 use crate::spec::master::token::{Fault, Token, Tokens};
-use crate::spec::master::types::Shape;
+use crate::spec::master::types;
 
 /// A range and what is made for each number in it.
 #[derive(Debug)]
@@ -45,20 +45,15 @@ impl Generate {
     /// Reads what stands after the directive.
     pub fn read(tokens: &mut Tokens<'_>) -> Result<Self, Fault> {
         let range = tokens.expect("range")?;
-        let numbers = numbers(&range).map_err(|fault| fault.or_hint(usage))?;
-        let mut template = Vec::new();
-        pieces(&tokens.expect("owner")?, &mut template).map_err(|fault| fault.or_hint(usage))?;
+        let numbers = numbers(&range)?;
+        let owner = tokens.expect("owner")?;
         let mut words = Vec::new();
         while let Some(word) = tokens.next_pair()? {
             words.push(word);
         }
-        let bare = is_one_quoted_word_of_many_fields(&words);
-        for word in words {
-            let quote = if word.quoted && !bare { "\"" } else { "" };
-            template.push(Piece::Text(format!(" {quote}")));
-            pieces(&word, &mut template).map_err(|fault| fault.or_hint(usage))?;
-            template.push(Piece::Text(quote.into()));
-        }
+        let end = words.last().unwrap_or(&owner).span().end;
+        let template = pieces(&template(&owner, &words))
+            .map_err(|why| Fault::new("generate", owner.span().start..end, why).hint(USAGE))?;
         Ok(Self { numbers, template })
     }
 
@@ -82,12 +77,22 @@ impl Generate {
     }
 }
 
-/// BIND takes all data in one pair of quotes (`MX "10 mx$"`). Where the data is one field anyway, as in
-/// TXT, the quotes are taken to mean what they mean everywhere else.
-fn is_one_quoted_word_of_many_fields(words: &[Token<'_>]) -> bool {
-    let [.., rtype, data] = words else { return false };
-    let fields = super::types::number(rtype.raw).and_then(Shape::of).map_or(0, |shape| shape.fields.len());
-    data.quoted && !rtype.quoted && fields > 1
+/// The words as one line. Data that is one word in quotes stands without them in the records, as BIND has it:
+/// `MX "10 mx$"`.
+fn template(owner: &Token<'_>, words: &[Token<'_>]) -> String {
+    let is_type = |word: &Token<'_>| !word.quoted && types::number(word.raw).is_some();
+    let data = words.iter().position(is_type).map_or(words.len(), |at| at + 1);
+    let data_is_one_word = data + 1 == words.len();
+    let mut line = owner.raw.to_string();
+    for (index, word) in words.iter().enumerate() {
+        line.push(' ');
+        match word.quoted {
+            true if data_is_one_word && index == data => line.push_str(&word.raw.replace("\\\"", "\"")),
+            true => line.extend(["\"", word.raw, "\""]),
+            false => line.push_str(word.raw),
+        }
+    }
+    line
 }
 
 /// `START-STOP` or `START-STOP/STEP`.
@@ -97,7 +102,7 @@ fn numbers(token: &Token<'_>) -> Result<StepBy<Range<u32>>, Fault> {
         let (start, stop, step): (u32, u32, u32) = (digits(start)?, digits(stop)?, digits(step)?);
         (start <= stop && stop <= NUMBER_MAX && step > 0).then(|| (start..stop + 1).step_by(step as usize))
     });
-    let numbers = numbers.ok_or_else(|| token.fault("generate", "is not a range"))?;
+    let numbers = numbers.ok_or_else(|| token.fault("generate", "is not a range").hint(USAGE))?;
     if numbers.len() > GENERATE_MAX {
         let what = format!("makes {} records, more than {GENERATE_MAX}", numbers.len());
         return Err(token.fault("generate", &what).hint("split it into several directives"));
@@ -109,10 +114,10 @@ fn digits(text: &str) -> Option<u32> {
     text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Appends the pieces of one word.
-fn pieces(word: &Token<'_>, template: &mut Vec<Piece>) -> Result<(), Fault> {
+/// Takes a template apart.
+fn pieces(mut rest: &str) -> Result<Vec<Piece>, String> {
+    let mut pieces = Vec::new();
     let mut text = String::new();
-    let mut rest = word.raw;
     while let Some(at) = rest.find(['$', '\\']) {
         text.push_str(&rest[..at]);
         rest = &rest[at..];
@@ -124,36 +129,25 @@ fn pieces(word: &Token<'_>, template: &mut Vec<Piece>) -> Result<(), Fault> {
             text.push('$');
             rest = after;
         } else {
-            template.push(Piece::Text(std::mem::take(&mut text)));
-            rest = &rest[1..];
-            let mut modifier = "";
-            if let Some(inside) = rest.strip_prefix('{') {
-                (modifier, rest) = inside
-                    .split_once('}')
-                    .ok_or_else(|| word.fault("generate", "opens a brace that it does not close"))?;
-            }
-            let number = modified(modifier).ok_or_else(|| {
-                word.fault("generate", &format!("has a modifier that is none: {{{modifier}}}"))
-            })?;
-            template.push(number);
+            pieces.push(Piece::Text(std::mem::take(&mut text)));
+            let (modifier, after) = match rest.strip_prefix("${") {
+                Some(inside) => inside.split_once('}').ok_or("a `{` in the template is not closed")?,
+                None => ("0", &rest[1..]),
+            };
+            pieces.push(modified(modifier).ok_or_else(|| format!("`{{{modifier}}}` is no modifier"))?);
+            rest = after;
         }
     }
     text.push_str(rest);
-    template.push(Piece::Text(text));
-    Ok(())
+    pieces.push(Piece::Text(text));
+    Ok(pieces)
 }
 
-/// `offset[,width[,base]]`, or nothing.
+/// `offset[,width[,base]]`
 fn modified(modifier: &str) -> Option<Piece> {
     let mut parts = modifier.split(',');
-    let offset = match parts.next() {
-        None | Some("") if modifier.is_empty() => 0,
-        offset => offset?.parse().ok().filter(|offset: &i64| offset.unsigned_abs() <= NUMBER_MAX.into())?,
-    };
-    let width = match parts.next() {
-        None => 0,
-        Some(width) => digits(width).map(|width| width as usize).filter(|&width| width <= WIDTH_MAX)?,
-    };
+    let offset: i64 = parts.next()?.parse().ok()?;
+    let width = parts.next().map_or(Some(0), digits)? as usize;
     let base = match parts.next() {
         None | Some("d") => Base::Decimal,
         Some("o") => Base::Octal,
@@ -163,7 +157,8 @@ fn modified(modifier: &str) -> Option<Piece> {
         Some("N") => Base::UpperNibbles,
         Some(_) => return None,
     };
-    parts.next().is_none().then_some(Piece::Number { offset, width, base })
+    let bounded = offset.unsigned_abs() <= NUMBER_MAX.into() && width <= WIDTH_MAX;
+    (bounded && parts.next().is_none()).then_some(Piece::Number { offset, width, base })
 }
 
 fn write_number(value: u32, width: usize, base: Base, out: &mut String) {
@@ -194,10 +189,7 @@ fn nibbles(mut value: u32, width: usize) -> String {
     }
 }
 
-fn usage() -> String {
-    "as in `$GENERATE 1-254 host$ A 192.0.2.$` or `$GENERATE 0-62/2 ${1,3,d} PTR host-$`".into()
-}
-
+const USAGE: &str = "as in `$GENERATE 1-254 host$ A 192.0.2.$` or `$GENERATE 0-62/2 ${1,3,d} PTR host-$`";
 /// One directive makes at most so many records: a /16 of them. More is an error.
 const GENERATE_MAX: usize = 65_536;
 /// A number and an offset are at most this, so that their sum is a number too.
@@ -237,17 +229,27 @@ mod tests {
     }
 
     #[test]
-    fn quotes_around_all_data_are_left_out_where_data_has_many_fields() {
+    fn quotes_around_all_data_are_left_out() {
         assert_eq!(lines(r#"1-1 a$ MX "10 mx$""#), ["a1 MX 10 mx1"]);
-        assert_eq!(lines(r#"1-1 a$ TXT "b $""#), [r#"a1 TXT "b 1""#]);
+        assert_eq!(lines(r#"1-1 a$ 60 IN TXT "\"b $\"""#), [r#"a1 60 IN TXT "b 1""#]);
+        assert_eq!(lines(r#"1-1 a$ CAA 0 issue "b $""#), [r#"a1 CAA 0 issue "b 1""#]);
         assert_eq!(lines(r#"1-1 a$ HTTPS 1 . alpn="h$,h2""#), [r#"a1 HTTPS 1 . alpn="h1,h2""#]);
     }
 
     #[test]
     fn what_is_no_range_or_modifier_is_a_fault() {
-        for text in
-            ["", "1", "2-1 a", "1-2/0 a", "1-+2 a", "1-2 a${", "1-2 a${x}", "1-2 ${0,1,q}", "0-2147483648 a"]
-        {
+        for text in [
+            "",
+            "1",
+            "2-1 a",
+            "1-2/0 a",
+            "1-+2 a",
+            "1-2 a${",
+            "1-2 a${x}",
+            "1-2 a${}",
+            "1-2 ${0,1,q}",
+            "0-2147483648 a",
+        ] {
             fault(text);
         }
         assert!(fault("0-65536 a$ A 192.0.2.1").message.contains("65537 records"));

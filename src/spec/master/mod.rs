@@ -153,3 +153,104 @@ fn origin_of(file: &str) -> Result<Name, Fault> {
 /// The root, in wire form.
 const ROOT: &[u8] = &[0];
 const ORIGIN_HINT: &str = "call it as `example.org.zone`, and write `%2f` for a slash";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn no_files(_: &str, _: &str) -> Result<Source, String> {
+        Err("there are no files".into())
+    }
+
+    fn origin(file: &str) -> Option<String> {
+        let mut diagnostics = Vec::new();
+        let zone = parse(&Source::new(file, ""), &no_files, &mut diagnostics);
+        assert_eq!(zone.is_none(), diagnostics.len() == 1);
+        zone.map(|zone| zone.origin.to_string())
+    }
+
+    #[test]
+    fn the_name_of_the_file_is_the_name_of_the_zone() {
+        assert_eq!(origin("example.org.zone").as_deref(), Some("example.org"));
+        assert_eq!(origin("../zones/Example.ORG.zone").as_deref(), Some("example.org"));
+        assert_eq!(origin("0%2f26.2.0.192.in-addr.arpa.zone").as_deref(), Some("0/26.2.0.192.in-addr.arpa"));
+        assert_eq!(origin("a%2eb.zone").as_deref(), Some("a\\.b"));
+    }
+
+    #[test]
+    fn a_file_whose_name_is_no_name_is_no_zone() {
+        for file in ["a..b.zone", ".zone", "a%2.zone", "a%zz.zone", "caf\u{e9}.zone", "a b.zone"] {
+            assert_eq!(origin(file), None, "{file}");
+        }
+    }
+
+    #[test]
+    fn a_record_knows_its_place() {
+        let source =
+            Source::new("example.org.zone", "a 5 TXT (\n b )\n\n  \u{e9} 5 A 192.0.2.1\nb 5 A 192.0.2.1\r\n");
+        let mut diagnostics = Vec::new();
+        let zone = parse(&source, &no_files, &mut diagnostics).expect("a zone");
+        let places: Vec<_> = zone
+            .records()
+            .map(|record| zone.place(&record))
+            .map(|place| (place.line, &*place.text == "b 5 A 192.0.2.1", place.width))
+            .collect();
+        assert_eq!(places, [(1, false, 9), (5, true, 15)]);
+        assert_eq!(diagnostics.len(), 1);
+    }
+
+    const TRICKY: &str = include_str!("../../../tests/config/zones/tricky.zone");
+    const TRICKY_INCLUDED: &str = include_str!("../../../tests/config/zones/tricky.inc");
+    /// What `named-checkzone -k ignore -i none -D` of BIND 9.18 makes of it.
+    const TRICKY_BY_BIND: &str = include_str!("../../../tests/config/zones/tricky.bind");
+
+    #[test]
+    fn a_tricky_zone_means_what_it_means_to_bind() {
+        let records = |text: &str| {
+            let include = |_: &str, name: &str| Ok(Source::new(name, TRICKY_INCLUDED));
+            let mut diagnostics = Vec::new();
+            let zone = parse(&Source::new("tricky.zone", text), &include, &mut diagnostics).expect("a zone");
+            assert_eq!(diagnostics, []);
+            let records = zone
+                .records()
+                .map(|record| (record.owner.to_vec(), record.rtype, record.ttl, record.rdata.to_vec()));
+            records.collect::<std::collections::BTreeSet<_>>()
+        };
+        let (ours, by_bind) = (records(TRICKY), records(TRICKY_BY_BIND));
+        assert_eq!(ours.symmetric_difference(&by_bind).collect::<Vec<_>>(), Vec::<&(_, _, _, _)>::new());
+        assert_eq!(ours.len(), 77);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_much(text in any::<String>()) {
+            parse(&Source::new("a.zone", &text), &no_files, &mut Vec::new());
+        }
+
+        #[test]
+        fn no_text_that_looks_like_a_zone_is_too_much(
+            pieces in proptest::collection::vec(
+                prop_oneof![
+                    proptest::sample::select(types::shapes()).prop_map(|shape| shape.mnemonic.to_string()),
+                    "[ -~]{1,3}", "[0-9]{1,12}",
+                    proptest::sample::select(vec![
+                        " ", " ", " ", "\t", "\n", "\r\n", "(", ")", "\"", ";", "\\", "\\#", "@", "$", "$TTL 1h\n", "$ORIGIN ",
+                        "$INCLUDE ", "$GENERATE 1-9 ", "${", "IN", "CH", "a", "a.b.", "192.0.2.1", "::1", "=", ",", "-",
+                        "\u{e9}", "\u{1f600}", "\0", "alpn=\"h2,h3\"", "mandatory=", "N", "E", "1h30m", "\\256", "\\0",
+                    ]).prop_map(str::to_string),
+                ],
+                0..60,
+            ),
+        ) {
+            let text = format!("$TTL 1\na {}", pieces.concat());
+            let source = Source::new("a.zone", &text);
+            let zone = parse(&source, &no_files, &mut Vec::new()).expect("the file's name is a name");
+            for record in zone.records() {
+                prop_assert!(Name::from_octets(record.owner.to_vec()).is_ok());
+                zone.place(&record);
+            }
+        }
+    }
+}

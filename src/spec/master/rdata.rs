@@ -139,8 +139,8 @@ impl<'t> Reader<'_, 't> {
             Field::MaybeBase64 => self.base64()?,
             Field::Salt => salt(&self.word(what)?, self.out)?,
             Field::Hash => hash(&self.word(what)?, self.out)?,
-            Field::Eui(octets) => groups(&self.word(what)?, '-', 2, octets, self.out)?,
-            Field::Locator => groups(&self.word(what)?, ':', 4, 4, self.out)?,
+            Field::Eui(octets) => eui(&self.word(what)?, octets, self.out)?,
+            Field::Locator => locator(&self.word(what)?, self.out)?,
             Field::Gateway => self.gateway(what)?,
             Field::Location => location::read(self.tokens, self.out)?,
             Field::Parameters => parameters::read(self.tokens, self.out)?,
@@ -359,25 +359,31 @@ fn hash(token: &Token<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// `count` groups of `digits` hexadecimal digits each.
-fn groups(
-    token: &Token<'_>,
-    separator: char,
-    digits: usize,
-    count: usize,
-    out: &mut Vec<u8>,
-) -> Result<(), Fault> {
-    let groups = token.raw.split(separator);
-    if groups.clone().count() != count || !groups.clone().all(|group| group.len() == digits) {
-        let shape = vec!["X".repeat(digits); count].join(&separator.to_string());
-        return Err(token.fault("hex", &format!("is not of the form {shape}")));
-    }
-    let mut at = 0;
-    for group in groups {
-        hex(&token.part(at..at + group.len()), out)?;
-        at += group.len() + 1;
+/// So many octets with dashes between them.
+fn eui(token: &Token<'_>, octets: usize, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let start = out.len();
+    out.extend(token.raw.split('-').map_while(|group| hex_group(group, 2..=2)).map(|octet| octet as u8));
+    if out.len() - start != octets || token.raw.split('-').count() != octets {
+        return Err(token.fault("hex", &format!("is not {octets} octets as `00-5e` and so on")));
     }
     Ok(())
+}
+
+/// Four groups of up to four digits.
+fn locator(token: &Token<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let start = out.len();
+    for group in token.raw.split(':').map_while(|group| hex_group(group, 1..=4)) {
+        out.extend_from_slice(&group.to_be_bytes());
+    }
+    if out.len() - start != 8 || token.raw.split(':').count() != 4 {
+        return Err(token.fault("hex", "is not four groups as `2001:db8:1140:1000`"));
+    }
+    Ok(())
+}
+
+fn hex_group(group: &str, digits: RangeInclusive<usize>) -> Option<u16> {
+    let good = digits.contains(&group.len()) && group.bytes().all(|byte| byte.is_ascii_hexdigit());
+    good.then(|| u16::from_str_radix(group, 16).ok())?
 }
 
 /// What RDATA of any type starts with when it is written in hexadecimal.
@@ -386,3 +392,230 @@ const GENERIC: &str = "\\#";
 const RDATA_MAX: usize = u16::MAX as usize;
 /// Where the RDATA of IPSECKEY has the type of the gateway.
 pub const GATEWAY_TYPE: usize = 1;
+
+#[cfg(test)]
+mod tests {
+    use domain::base::ParsedName;
+    use domain::base::rdata::ParseRecordData;
+    use domain::base::zonefile_fmt::{DisplayKind, ZonefileFmt};
+    use domain::dep::octseq::Parser;
+    use domain::rdata::ZoneRecordData;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ORIGIN: &[u8] = b"\x07example\x00";
+
+    /// The data of a type, from text.
+    fn data(mnemonic: &str, text: &str) -> Result<Vec<u8>, Fault> {
+        let rtype = types::number(mnemonic).expect("a known type");
+        let mut out = b"before".to_vec();
+        super::read(rtype, &mut Tokens::new(text), ORIGIN, &mut out).map(|()| out.split_off(6))
+    }
+
+    #[test]
+    fn fields_are_read_one_after_the_other() {
+        let cases: [(&str, &str, &[u8]); 22] = [
+            ("A", "192.0.2.1", &[192, 0, 2, 1]),
+            ("AAAA", "::ffff:192.0.2.1", &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, 1]),
+            ("MX", "10 mail", b"\0\x0a\x04mail\x07example\0"),
+            ("TXT", r#"a "b \" c" "" d"#, b"\x01a\x05b \" c\x00\x01d"),
+            ("CAA", r#"128 issue "ca.example; x=\;y""#, b"\x80\x05issueca.example; x=;y"),
+            ("CAA", r#"0 issue """#, b"\x00\x05issue"),
+            ("URI", "10 1 \"https://a/\"", b"\0\x0a\0\x01https://a/"),
+            ("TLSA", "3 1 1 0a 0b0 C", b"\x03\x01\x01\x0a\x0b\x0c"),
+            ("DS", "1 ECDSAP256SHA256 2 00", b"\0\x01\x0d\x02\0"),
+            ("DNSKEY", "257 3 13 AQ I=", b"\x01\x01\x03\x0d\x01\x02"),
+            ("NSEC3PARAM", "1 0 0 -", b"\x01\0\0\0\0"),
+            ("NSEC3", "1 0 1 ab 2vptu5timamqttgl4luu9kg21e0aor3s", b"\x01\0\0\x01\x01\xab\x14\x17\xf3\xdf\x17\xb2\xb2\xad\xae\xf6\x15\x25\x7d\xe4\xd2\x02\x0b\x80\xac\x6c\x7c"),
+            ("NSEC", "b A TYPE65280 MX", b"\x01b\x07example\0\x00\x02\x40\x01\xff\x01\x80"),
+            ("EUI48", "00-1B-2c-3d-4e-5f", b"\x00\x1b\x2c\x3d\x4e\x5f"),
+            ("NID", "10 14:4fff:FF20:ee64", b"\0\x0a\x00\x14\x4f\xff\xff\x20\xee\x64"),
+            ("CERT", "PGP 0 0 AQID", b"\0\x03\0\0\0\x01\x02\x03"),
+            ("IPSECKEY", "10 0 2 . AQID", b"\x0a\0\x02\x01\x02\x03"),
+            ("IPSECKEY", "10 3 2 gw AQID", b"\x0a\x03\x02\x02gw\x07example\0\x01\x02\x03"),
+            ("IPSECKEY", "10 1 0 192.0.2.1", b"\x0a\x01\0\xc0\0\x02\x01"),
+            ("HTTPS", "1 . port=8443", b"\0\x01\0\0\x03\0\x02\x20\xfb"),
+            ("HTTPS", "0 @", b"\0\0\x07example\0"),
+            ("SOA", "a. b. 1 1m 1h 1d 1w", b"\x01a\0\x01b\0\0\0\0\x01\0\0\0\x3c\0\0\x0e\x10\0\x01\x51\x80\0\x09\x3a\x80"),
+        ];
+        for (mnemonic, text, expected) in cases {
+            assert_eq!(data(mnemonic, text).as_deref(), Ok(expected), "{mnemonic} {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_shown_in_its_word() {
+        let cases = [
+            ("A", "2001:db8::1", "address", 0..11),
+            ("A", "192.0.2.01", "address", 0..10),
+            ("MX", "65536 a", "number", 0..5),
+            ("MX", "+1 a", "number", 0..2),
+            ("MX", "1", "missing", 0..1),
+            ("MX", "1 a b", "trailing", 4..5),
+            ("TXT", &format!("a {}", "b".repeat(256)), "text", 2..258),
+            ("TLSA", "3 1 1", "missing", 4..5),
+            ("TLSA", "3 1 1 0", "hex", 6..7),
+            ("TLSA", "3 1 1 0g", "hex", 6..8),
+            ("DNSKEY", "1 3 13 A", "base64", 7..8),
+            ("DNSKEY", "1 3 13 ?", "base64", 7..8),
+            ("CAA", "0 is-sue a", "rdata", 2..8),
+            ("URI", "1 1 \"\"", "rdata", 4..6),
+            ("EUI48", "00-1b-2c-3d-4e", "hex", 0..14),
+            ("EUI48", "00-1b-2c-3d-4e-zz", "hex", 0..17),
+            ("EUI48", "00-1b-2c-3d-4e-5f-zz", "hex", 0..20),
+            ("NID", "1 0:1:2", "hex", 2..7),
+            ("NID", "1 0:1:2:3:4", "hex", 2..11),
+            ("NID", "1 0:1:2:+3", "hex", 2..10),
+            ("NSEC", "a A B", "type", 4..5),
+            ("SOA", "a b 1 2147483648 1 1 1", "ttl", 6..16),
+            ("HIP", "2 AA", "type", 0..1),
+        ];
+        for (mnemonic, text, code, span) in cases {
+            let fault = data(mnemonic, text).expect_err(text);
+            assert_eq!((fault.code, fault.span.clone()), (code, span), "{mnemonic} {text}");
+            assert!(fault.hint.is_some(), "{mnemonic} {text}");
+        }
+    }
+
+    #[test]
+    fn data_of_any_type_may_be_written_in_hexadecimal() {
+        assert_eq!(data("TYPE65280", r"\# 4 0A0000 01").unwrap(), [10, 0, 0, 1]);
+        assert_eq!(data("TYPE65280", r"\# 0").unwrap(), b"");
+        assert_eq!(data("A", r"\# 4 0A000001").unwrap(), [10, 0, 0, 1]);
+        assert_eq!(data("HIP", r"\# 1 00").unwrap(), [0]);
+        assert_eq!(data("TXT", r#""\#" 1 00"#).unwrap(), b"\x01#\x011\x0200");
+    }
+
+    #[test]
+    fn hexadecimal_data_must_have_its_length_and_fit_its_type() {
+        for (mnemonic, text) in [
+            ("TYPE65280", r"\# 3 0A000001"),
+            ("TYPE65280", r"\# 4 0A0000"),
+            ("TYPE65280", r"\#"),
+            ("TYPE65280", r"\# 65536"),
+            ("TYPE65280", "0A"),
+            ("A", r"\# 3 0A0000"),
+            ("NS", r"\# 2 C00C"),
+            ("HTTPS", r"\# 11 0001 00 0003 0000 0001 0000"),
+        ] {
+            assert!(data(mnemonic, text).is_err(), "{mnemonic} {text}");
+        }
+    }
+
+    #[test]
+    fn data_that_is_too_long_is_a_fault() {
+        assert_eq!(data("TXT", &"a ".repeat(32767)).map(|data| data.len()), Ok(65534));
+        assert_eq!(data("TXT", &"a ".repeat(32768)).expect_err("too long").code, "rdata");
+    }
+
+    /// Octets that a field can have.
+    fn octets(field: Field) -> BoxedStrategy<Vec<u8>> {
+        let exactly = |length: usize| vec(any::<u8>(), length).boxed();
+        let sized = |range: std::ops::Range<usize>| {
+            vec(any::<u8>(), range).prop_map(|octets| [&[octets.len() as u8], &octets[..]].concat()).boxed()
+        };
+        match field {
+            Field::U8 | Field::Algorithm => exactly(1),
+            Field::U16 | Field::CertificateKind => exactly(2),
+            Field::U32 | Field::Ipv4 | Field::Moment => exactly(4),
+            Field::Seconds => (0..=seconds::TTL_MAX).prop_map(|value| value.to_be_bytes().to_vec()).boxed(),
+            Field::Ipv6 => exactly(16),
+            Field::Locator => exactly(8),
+            Field::Eui(length) => exactly(length),
+            Field::Name => name_octets(),
+            Field::Text => sized(0..256),
+            Field::Salt => sized(0..9),
+            Field::Hash => sized(1..32),
+            Field::Texts => vec(sized(0..40), 1..4).prop_map(|texts| texts.concat()).boxed(),
+            Field::Octets => vec(any::<u8>(), 0..40).boxed(),
+            Field::SomeOctets | Field::Hex | Field::Base64 | Field::MaybeBase64 => {
+                vec(any::<u8>(), 1..40).boxed()
+            }
+            Field::Tag => {
+                "[a-z0-9]{1,15}".prop_map(|tag| [&[tag.len() as u8], tag.as_bytes()].concat()).boxed()
+            }
+            Field::Type => any::<u16>().prop_map(|value| value.to_be_bytes().to_vec()).boxed(),
+            Field::TypeSet => vec(any::<u16>(), 0..9).prop_map(type_set).boxed(),
+            Field::Gateway => Just(vec![]).boxed(),
+            Field::Location => {
+                vec(any::<u8>(), 12).prop_map(|rest| [&[0, 0x12, 0x16, 0x13], &rest[..]].concat()).boxed()
+            }
+            Field::Parameters => vec(octet(), 0..20).prop_map(parameters).boxed(),
+        }
+    }
+
+    /// What the library prints as it is though it has a meaning is left out.
+    fn octet() -> impl Strategy<Value = u8> {
+        any::<u8>().prop_filter("the library does not escape it", |octet| !b"()\";@$".contains(octet))
+    }
+
+    fn name_octets() -> BoxedStrategy<Vec<u8>> {
+        let label = vec(octet(), 1..20).prop_map(|octets| [&[octets.len() as u8], &octets[..]].concat());
+        vec(label, 0..5).prop_map(|labels| [labels.concat(), vec![0]].concat()).boxed()
+    }
+
+    fn type_set(types: Vec<u16>) -> Vec<u8> {
+        let mut set = RtypeBitmapBuilder::new_vec();
+        for rtype in types {
+            let Ok(()) = set.add(Rtype::from_int(rtype));
+        }
+        set.finalize().as_slice().to_vec()
+    }
+
+    fn parameters(value: Vec<u8>) -> Vec<u8> {
+        let length = [0, value.len() as u8];
+        [&[0, 1, 0, 3, 2, b'h', b'2', 0, 3, 0, 2, 1, 187, 0xff, 0][..], &length, &value].concat()
+    }
+
+    fn records() -> impl Strategy<Value = (&'static Shape, Vec<u8>)> {
+        let shapes: Vec<&Shape> =
+            types::shapes().iter().filter(|shape| shape.mnemonic != "IPSECKEY").collect();
+        proptest::sample::select(shapes).prop_flat_map(|shape| {
+            let fields: Vec<_> = shape.fields.iter().map(|(_, field)| octets(*field)).collect();
+            (Just(shape), fields.prop_map(|fields| fields.concat()))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_library_prints_is_read_to_the_same_octets((shape, rdata) in records()) {
+            let mut parser = Parser::from_ref(&rdata[..]);
+            let parsed: Result<Option<ZoneRecordData<&[u8], ParsedName<&[u8]>>>, _> =
+                ZoneRecordData::parse_rdata(Rtype::from_int(shape.rtype), &mut parser);
+            if let Ok(Some(parsed)) = parsed {
+                let text = parsed.display_zonefile(DisplayKind::Simple).to_string();
+                prop_assert_eq!(data(shape.mnemonic, &text), Ok(rdata), "{} {}", shape.mnemonic, text);
+            }
+        }
+
+        #[test]
+        fn data_in_hexadecimal_is_taken_as_it_is((shape, rdata) in records()) {
+            let hex: String = rdata.iter().map(|octet| format!("{octet:02x}")).collect();
+            let text = format!("\\# {} {hex}", rdata.len());
+            prop_assert_eq!(data(shape.mnemonic, &text), Ok(rdata), "{} {}", shape.mnemonic, text);
+        }
+
+        #[test]
+        fn what_is_read_from_text_is_well_formed(
+            shape in proptest::sample::select(types::shapes().iter().collect::<Vec<_>>()),
+            words in vec("[0-9]{1,3}|[a-z]{1,4}\\.?|\\.|192\\.0\\.2\\.1|2001:db8::1|[0-9A-F]{8}|A|NS|\"[ -~]{0,9}\"|port=1|N|E|-|AQID", 0..9),
+        ) {
+            if let Ok(rdata) = data(shape.mnemonic, &words.join(" ")) {
+                prop_assert_eq!(wire::check(shape.fields, &rdata), Ok(()), "{} {:?}", shape.mnemonic, words);
+            }
+        }
+
+        #[test]
+        fn any_octet_may_be_escaped_in_a_name(labels in vec(vec(any::<u8>(), 1..63), 1..4)) {
+            let escaped = |octet: &u8| match octet {
+                b'a'..=b'z' => char::from(*octet).to_string(),
+                _ => format!("\\{octet:03}"),
+            };
+            let text: String = labels.iter().map(|label| label.iter().map(escaped).collect::<String>() + ".").collect();
+            let wire = labels.iter().flat_map(|label| [&[label.len() as u8], &label[..]].concat()).chain([0]).collect();
+            prop_assert_eq!(data("NS", &text), Ok(wire));
+        }
+    }
+}

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use domain::base::iana::Rtype;
 
 /// How the RDATA of a type is made.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Shape {
     /// Its number.
     pub rtype: u16,
@@ -101,9 +101,9 @@ pub fn name(rtype: u16) -> String {
     Rtype::from_int(rtype).to_string()
 }
 
-/// Every mnemonic, for "did you mean".
-pub fn mnemonics() -> impl Iterator<Item = &'static str> {
-    TYPES.iter().map(|shape| shape.mnemonic)
+/// All of them.
+pub fn shapes() -> &'static [Shape] {
+    TYPES
 }
 
 /// Types that are part of messages and questions, never of zones (RFC 6895 section 3.1).
