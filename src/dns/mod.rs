@@ -17,6 +17,8 @@ pub mod respond;
 mod running;
 mod stats;
 mod stream;
+#[cfg(test)]
+mod testing;
 mod udp;
 mod udp_plain;
 mod wire;

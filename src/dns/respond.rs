@@ -120,23 +120,244 @@ impl Responder {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use std::time::Duration;
+mod tests {
+    use std::net::Ipv4Addr;
 
+    use hickory_proto::op::{Message, MessageType};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use smallvec::smallvec;
+
+    use super::*;
+    use crate::answer::{Data, Owner, Rcode, RecordSet};
     use crate::dns::Config;
+    use crate::dns::testing::*;
 
-    /// A configuration for loopback.
-    pub fn config() -> Config {
-        Config {
-            listen: vec!["127.0.0.1:0".parse().expect("an address")],
-            workers: 1,
-            client_subnet: true,
-            udp_payload: 1232,
-            tcp_connections: 100,
-            tcp_connections_per_client: 100,
-            tcp_idle: Duration::from_secs(10),
-            tcp_write: Duration::from_secs(10),
-            name: "ns1".to_string(),
+    /// Answers everything with one address, and checks what it is asked.
+    fn one_address(query: &Query<'_>) -> Answer<'static> {
+        assert!(query.name.ends_with(&[0]) && query.name.len() <= 255);
+        Answer {
+            rcode: Rcode::NoError,
+            authoritative: true,
+            answer: smallvec![RecordSet {
+                owner: Owner::Question,
+                rtype: A,
+                ttl: 30,
+                data: Data::A(smallvec![Ipv4Addr::new(192, 0, 2, 1)]),
+            }],
+            authority: smallvec![],
+            additional: smallvec![],
+            scope: 24,
+            ede: None,
+        }
+    }
+
+    fn many_addresses(query: &Query<'_>) -> Answer<'static> {
+        let mut answer = one_address(query);
+        let Data::A(addresses) = &mut answer.answer[0].data else { unreachable!() };
+        addresses.extend((0..200).map(|n| Ipv4Addr::new(198, 51, 100, n)));
+        answer
+    }
+
+    fn reply_by(
+        config: &Config,
+        answer: impl FnOnce(&Query<'_>) -> Answer<'static>,
+        packet: &[u8],
+        transport: Transport,
+    ) -> Option<(Reply, Vec<u8>)> {
+        let mut out = vec![0; 65535];
+        let client = "203.0.113.9:4242".parse().expect("an address");
+        let reply = Responder::new(config).respond_by(answer, packet, client, transport, 7, &mut out)?;
+        out.truncate(reply.length);
+        Some((reply, out))
+    }
+
+    fn read(reply: Option<(Reply, Vec<u8>)>) -> Message {
+        Message::from_vec(&reply.expect("a reply").1).expect("a well-formed reply")
+    }
+
+    fn udp(packet: &[u8]) -> Option<(Reply, Vec<u8>)> {
+        reply_by(&config(), one_address, packet, Transport::Udp)
+    }
+
+    /// The client subnet option that ends a reply: family, source, scope, address.
+    fn subnet_of(reply: &[u8]) -> Option<&[u8]> {
+        (4..=20)
+            .map(|length| reply.split_at(reply.len() - length))
+            .find_map(|(before, subnet)| before.ends_with(&[0, 8, 0, subnet.len() as u8]).then_some(subnet))
+    }
+
+    #[test]
+    fn a_query_is_answered_octet_for_octet() {
+        let (reply, octets) = udp(&query("www.Example.org", A)).expect("a reply");
+        let mut expected = vec![0x12, 0x34, 0x85, 0x00, 0, 1, 0, 1, 0, 0, 0, 0];
+        expected.extend(b"\x03www\x07Example\x03org\x00\x00\x01\x00\x01");
+        expected.extend([0xC0, 0x0C, 0, 1, 0, 1, 0, 0, 0, 30, 0, 4, 192, 0, 2, 1]);
+        assert_eq!(octets, expected);
+        assert_eq!(reply, Reply { length: expected.len(), rcode: 0, truncated: false });
+    }
+
+    #[test]
+    fn edns_is_answered_with_edns_and_only_then() {
+        assert!(read(udp(&query("a.example", A))).edns.is_none());
+        let mut packet = with_edns(query("a.example", A), 4096, &[]);
+        let edns_flags = packet.len() - 4;
+        packet[edns_flags] = 0x80;
+        let edns = read(udp(&packet)).edns.expect("EDNS");
+        assert_eq!((edns.version(), edns.max_payload(), edns.flags().dnssec_ok), (0, 1232, true));
+    }
+
+    #[test]
+    fn the_client_subnet_is_believed_and_echoed_with_the_scope() {
+        let packet = with_subnet(query("a.example", A), &[0, 1, 20, 0, 198, 51, 96]);
+        let answer = |query: &Query<'_>| {
+            assert_eq!((query.client.address.to_string().as_str(), query.client.prefix), ("198.51.96.0", 20));
+            one_address(query)
+        };
+        let (_, octets) = reply_by(&config(), answer, &packet, Transport::Udp).expect("a reply");
+        assert_eq!(subnet_of(&octets), Some(&[0, 1, 20, 24, 198, 51, 96][..]));
+    }
+
+    #[test]
+    fn a_client_that_tells_no_subnet_is_answered_for_its_address_with_scope_0() {
+        for family in [0, 1, 2] {
+            let packet = with_subnet(query("a.example", A), &[0, family, 0, 0]);
+            let answer = |query: &Query<'_>| {
+                assert_eq!(
+                    (query.client.address.to_string().as_str(), query.client.prefix),
+                    ("203.0.113.9", 32)
+                );
+                one_address(query)
+            };
+            let (_, octets) = reply_by(&config(), answer, &packet, Transport::Udp).expect("a reply");
+            assert_eq!(subnet_of(&octets), Some(&[0, family, 0, 0][..]));
+        }
+    }
+
+    #[test]
+    fn a_subnet_that_is_not_believed_is_neither_looked_at_nor_echoed() {
+        let doubter = Config { client_subnet: false, ..config() };
+        for subnet in [&[0, 1, 24, 0, 198, 51, 100][..], &[9, 9, 9, 9]] {
+            let packet = with_subnet(query("a.example", A), subnet);
+            let answer = |query: &Query<'_>| {
+                assert_eq!(query.client.address.to_string(), "203.0.113.9");
+                one_address(query)
+            };
+            let (reply, octets) = reply_by(&doubter, answer, &packet, Transport::Udp).expect("a reply");
+            assert_eq!((reply.rcode, subnet_of(&octets)), (0, None));
+        }
+    }
+
+    #[test]
+    fn the_name_of_the_server_is_told_to_those_who_ask() {
+        let (_, octets) = udp(&with_edns(query("a.example", A), 1232, &option(3, &[]))).expect("a reply");
+        assert!(octets.ends_with(b"\x00\x03\x00\x03ns1"));
+        let (_, octets) = udp(&with_edns(query("a.example", A), 1232, &[])).expect("a reply");
+        assert!(!octets.ends_with(b"ns1"));
+    }
+
+    #[test]
+    fn a_bad_version_is_told_the_right_one() {
+        let packet = with_record(query("a.example", A), &[0], 41, 1232, [0, 1, 0, 0], b"anything");
+        let (reply, octets) = udp(&packet).expect("a reply");
+        assert_eq!(reply.rcode, 16);
+        let message = Message::from_vec(&octets).expect("a well-formed reply");
+        assert_eq!(u16::from(message.metadata.response_code), 16);
+        assert_eq!(message.version(), 0);
+        assert!(message.answers.is_empty());
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_answer_is_told_over_edns_only() {
+        let stale = |query: &Query<'_>| Answer {
+            ede: Some(Ede { code: 3, text: "no probe was heard" }),
+            ..one_address(query)
+        };
+        let packet = with_edns(query("a.example", A), 1232, &[]);
+        let (_, octets) = reply_by(&config(), stale, &packet, Transport::Udp).expect("a reply");
+        assert!(octets.ends_with(b"\x00\x0F\x00\x14\x00\x03no probe was heard"));
+        let (reply, _) = reply_by(&config(), stale, &query("a.example", A), Transport::Udp).expect("a reply");
+        assert_eq!(reply.length, 12 + 15 + 16);
+    }
+
+    #[test]
+    fn too_much_for_a_datagram_is_truncated_and_keeps_its_edns() {
+        for (packet, limit) in [
+            (query("a.example", A), 512),
+            (with_edns(query("a.example", A), 100, &[]), 512),
+            (with_edns(query("a.example", A), 800, &[]), 800),
+            (with_edns(query("a.example", A), 4096, &[]), 1232),
+        ] {
+            let (reply, octets) =
+                reply_by(&config(), many_addresses, &packet, Transport::Udp).expect("a reply");
+            assert!(reply.truncated && octets.len() <= limit);
+            let message = Message::from_vec(&octets).expect("a well-formed reply");
+            assert!(message.metadata.truncation && message.answers.is_empty());
+            assert_eq!(message.edns.is_some(), packet[11] == 1);
+        }
+        let whole = read(reply_by(&config(), many_addresses, &query("a.example", A), Transport::Tcp));
+        assert_eq!((whole.metadata.truncation, whole.answers.len()), (false, 201));
+    }
+
+    #[test]
+    fn a_datagram_from_port_0_is_not_answered() {
+        let responder = Responder::new(&config());
+        let client = "203.0.113.9:0".parse().expect("an address");
+        let mut out = [0; 1232];
+        let packet = query("a.example", A);
+        assert!(responder.respond_by(one_address, &packet, client, Transport::Udp, 0, &mut out).is_none());
+    }
+
+    /// A query with most of what there can be, to be damaged.
+    fn rich_query() -> Vec<u8> {
+        let options =
+            [option(10, b"eightoct"), option(8, &[0, 2, 56, 0, 0x20, 1, 0xD, 0xB8, 0, 0, 1]), option(3, &[])];
+        let packet =
+            with_record(query("www.shop.example.org", A), &name("x.example"), 16, 1, [0; 4], b"\x01x");
+        with_edns(packet, 1400, &options.concat())
+    }
+
+    fn holds_for(packet: &[u8], transport: Transport) {
+        for answer in [one_address, many_addresses] {
+            let Some((reply, octets)) = reply_by(&config(), answer, packet, transport) else {
+                assert!(packet.len() < 12 || packet[2] & 0x80 != 0, "only runts and responses get no reply");
+                continue;
+            };
+            assert!(packet[2] & 0x80 == 0, "a response was answered");
+            assert_eq!(reply.length, octets.len());
+            assert!(transport == Transport::Tcp || octets.len() <= 1232);
+            let message = Message::from_vec(&octets).expect("a well-formed reply");
+            assert_eq!(message.metadata.message_type, MessageType::Response);
+            assert_eq!(octets[..2], packet[..2]);
+            assert_eq!(u16::from(message.metadata.response_code), reply.rcode);
+            assert_eq!(message.metadata.truncation, reply.truncated);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_packet_gets_a_well_formed_reply_or_none(packet in vec(any::<u8>(), 0..200)) {
+            holds_for(&packet, Transport::Udp);
+        }
+
+        #[test]
+        fn a_damaged_query_gets_a_well_formed_reply_or_none(
+            damage in vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            length in any::<prop::sample::Index>(),
+            cut in any::<bool>(),
+            tail in vec(any::<u8>(), 0..8),
+        ) {
+            let mut packet = rich_query();
+            for (place, octet) in damage {
+                let place = place.index(packet.len());
+                packet[place] = octet;
+            }
+            if cut {
+                packet.truncate(length.index(packet.len()));
+            }
+            packet.extend(tail);
+            holds_for(&packet, Transport::Udp);
+            holds_for(&packet, Transport::Tcp);
         }
     }
 }

@@ -385,3 +385,213 @@ const OPTION_FIXED: usize = 4;
 const POINTER: u16 = 0xC000;
 /// A pointer to the question's name.
 const QUESTION_POINTER: [u8; 2] = (POINTER | HEADER as u16).to_be_bytes();
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::op::Message;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use smallvec::{SmallVec, smallvec};
+
+    use super::*;
+    use crate::answer::Rcode;
+    use crate::dns::testing::*;
+    use crate::dns::wire::parse::{Parsed, parse};
+
+    fn empty<'s>() -> Answer<'s> {
+        Answer {
+            rcode: Rcode::NoError,
+            authoritative: true,
+            answer: smallvec![],
+            authority: smallvec![],
+            additional: smallvec![],
+            scope: 0,
+            ede: None,
+        }
+    }
+
+    fn stored(records: &[&[u8]]) -> Vec<u8> {
+        records.iter().flat_map(|rdata| [&(rdata.len() as u16).to_be_bytes(), *rdata].concat()).collect()
+    }
+
+    fn set<'s>(owner: Owner<'s>, rtype: u16, stored: &'s [u8]) -> RecordSet<'s> {
+        RecordSet { owner, rtype, ttl: 300, data: Data::Stored(stored) }
+    }
+
+    fn compose(packet: &[u8], answer: &Answer<'_>, limit: usize) -> (Reply, Vec<u8>) {
+        let Parsed::Query(request) = parse(packet, true) else { panic!("a query") };
+        let edns = request.edns.is_some();
+        let opt = Opt { payload: 1232, dnssec_ok: false, subnet: None, nsid: None, ede: None };
+        let mut out = vec![0; limit];
+        let reply = super::answer(&request, answer, edns.then_some(&opt), &mut out);
+        out.truncate(reply.length);
+        (reply, out)
+    }
+
+    fn records_of(octets: &[u8]) -> [usize; 3] {
+        [7, 9, 11].map(|at| usize::from(octets[at]))
+    }
+
+    #[test]
+    fn a_referral_points_into_the_question() {
+        let (cut, glue) = (name("sub.example.org"), name("ns1.sub.example.org"));
+        let (ns, address) = (stored(&[&glue, &name("ns.example.net")]), stored(&[&[192, 0, 2, 53]]));
+        let answer = Answer {
+            authoritative: false,
+            authority: smallvec![set(Owner::Name(&cut), rtype::NS, &ns)],
+            additional: smallvec![set(Owner::Name(&glue), A, &address)],
+            ..empty()
+        };
+        let (_, octets) = compose(&query("www.sub.example.org", A), &answer, 512);
+        let mut expected = query("www.sub.example.org", A);
+        (expected[2], expected[9], expected[11]) = (0x81, 2, 1);
+        expected.extend(b"\xC0\x10\x00\x02\x00\x01\x00\x00\x01\x2C\x00\x06\x03ns1\xC0\x10");
+        expected.extend(b"\xC0\x10\x00\x02\x00\x01\x00\x00\x01\x2C\x00\x10\x02ns\x07example\x03net\x00");
+        expected.extend(b"\xC0\x31\x00\x01\x00\x01\x00\x00\x01\x2C\x00\x04\xC0\x00\x02\x35");
+        assert_eq!(octets, expected);
+    }
+
+    #[test]
+    fn names_in_newer_types_are_never_compressed() {
+        let srv = stored(&[&[&[0, 1, 0, 1, 0, 80][..], &name("www.example.org")].concat()]);
+        let answer = Answer { answer: smallvec![set(Owner::Question, 33, &srv)], ..empty() };
+        let (_, octets) = compose(&query("www.example.org", 33), &answer, 512);
+        assert!(octets.ends_with(&srv));
+    }
+
+    #[test]
+    fn a_set_goes_in_whole_or_not_at_all() {
+        let text = stored(&[&[100; 101], &[100; 101], &[100; 101], &[100; 101], &[100; 101]]);
+        let answer = Answer { answer: smallvec![set(Owner::Question, TXT, &text)], ..empty() };
+        for (limit, count) in [(512, 0), (591, 0), (592, 5), (65535, 5)] {
+            let (reply, octets) = compose(&query("a.example", TXT), &answer, limit);
+            assert_eq!((records_of(&octets)[0], reply.truncated), (count, count == 0), "limit {limit}");
+        }
+    }
+
+    #[test]
+    fn what_is_merely_handy_is_left_out_without_ado() {
+        let (mx, text) = (stored(&[&[&[0, 1][..], &name("mail.example")].concat()]), stored(&[&[100; 480]]));
+        let (owner, address) = (name("mail.example"), stored(&[&[192, 0, 2, 1]]));
+        let answer = Answer {
+            answer: smallvec![set(Owner::Question, rtype::MX, &mx)],
+            additional: smallvec![
+                set(Owner::Name(&owner), TXT, &text),
+                set(Owner::Name(&owner), A, &address)
+            ],
+            ..empty()
+        };
+        let (reply, octets) = compose(&query("example", rtype::MX), &answer, 512);
+        assert_eq!((records_of(&octets), reply.truncated), ([1, 0, 1], false));
+        let message = Message::from_vec(&octets).expect("a well-formed reply");
+        assert_eq!(message.additionals[0].name.to_string(), "mail.example.");
+    }
+
+    #[test]
+    fn a_referral_without_its_glue_is_truncated() {
+        let (cut, text) = (name("sub.example"), stored(&[&[100; 480]]));
+        let ns = stored(&[&name("ns.sub.example")]);
+        let answer = Answer {
+            authoritative: false,
+            authority: smallvec![set(Owner::Name(&cut), rtype::NS, &ns)],
+            additional: smallvec![set(Owner::Name(&cut), TXT, &text)],
+            ..empty()
+        };
+        let (reply, octets) = compose(&query("www.sub.example", A), &answer, 512);
+        assert_eq!((records_of(&octets), reply.truncated), ([0, 1, 0], true));
+    }
+
+    #[test]
+    fn the_smallest_message_holds_the_longest_of_everything_but_records() {
+        let label = "a".repeat(63);
+        let packet = with_edns(query(&format!("{label}.{label}.{label}.{}", "a".repeat(61)), A), 512, &[]);
+        let Parsed::Query(request) = parse(&packet, true) else { panic!("a query") };
+        let subnet = Subnet { family: 2, source: 128, address: [1; 16] };
+        let text: &'static str = "x".repeat(1000).leak();
+        let opt = Opt {
+            payload: 1232,
+            dnssec_ok: true,
+            subnet: Some((subnet, 128)),
+            nsid: Some(&[b'n'; NSID_MAX]),
+            ede: Some(Ede { code: 1, text }),
+        };
+        let mut out = [0; SMALLEST_LIMIT];
+        let reply = super::answer(&request, &empty(), Some(&opt), &mut out);
+        assert!(Message::from_vec(&out[..reply.length]).is_ok());
+    }
+
+    /// Names that share ends with one another, so that there is something to compress.
+    fn some_name() -> impl Strategy<Value = Vec<u8>> {
+        vec(prop::sample::select(vec!["a", "B", "ns", "www", "example", "ORG", "a-much-longer-label"]), 0..6)
+            .prop_map(|labels| name(&labels.join(".")))
+    }
+
+    /// A type with as many records of it as `names`.
+    fn some_set() -> impl Strategy<Value = (Option<Vec<u8>>, u16, Vec<u8>)> {
+        let types =
+            prop::sample::select(vec![rtype::NS, rtype::CNAME, rtype::PTR, rtype::MX, rtype::SOA, 33, 39]);
+        (prop::option::of(some_name()), types, vec((some_name(), some_name()), 1..4)).prop_map(
+            |(owner, rtype, names)| {
+                let rdata = |(one, other): &(Vec<u8>, Vec<u8>)| match rtype {
+                    rtype::MX => [&[0, 10][..], one].concat(),
+                    rtype::SOA => [&one[..], other, &[7; 20]].concat(),
+                    33 => [&[0, 1, 0, 2, 0, 80][..], one].concat(),
+                    _ => one.clone(),
+                };
+                let records: Vec<Vec<u8>> = names.iter().map(rdata).collect();
+                (owner, rtype, stored(&records.iter().map(Vec::as_slice).collect::<Vec<_>>()))
+            },
+        )
+    }
+
+    /// The same message with every name in full: what compression must not change.
+    fn written_in_full(packet: &[u8], sets: &[(Option<Vec<u8>>, u16, Vec<u8>)]) -> Vec<u8> {
+        let mut octets = packet.to_vec();
+        (octets[2], octets[3]) = (0x85, 0);
+        let mut count = 0u16;
+        for (owner, rtype, stored) in sets {
+            let mut rest = &stored[..];
+            while let Some((length, _)) = rest.split_first_chunk::<2>() {
+                let (record, after) = rest.split_at(2 + usize::from(u16::from_be_bytes(*length)));
+                octets.extend(owner.as_deref().unwrap_or(&packet[12..packet.len() - 4]));
+                octets.extend([&rtype.to_be_bytes(), &[0, 1, 0, 0, 1, 0x2C][..], record].concat());
+                rest = after;
+                count += 1;
+            }
+        }
+        octets[6..8].copy_from_slice(&count.to_be_bytes());
+        octets
+    }
+
+    proptest! {
+        #[test]
+        fn compression_changes_no_meaning(asked in some_name(), sets in vec(some_set(), 0..12)) {
+            let packet = [&query("", A)[..12], &asked, &[0, 1, 0, 1]].concat();
+            let owner = |owner: &'_ Option<Vec<u8>>| match owner {
+                Some(name) => Owner::Made(name.as_slice().into()),
+                None => Owner::Question,
+            };
+            let answer: SmallVec<_> =
+                sets.iter().map(|(name, rtype, stored)| set(owner(name), *rtype, stored)).collect();
+            let (reply, octets) = compose(&packet, &Answer { answer, ..empty() }, 65535);
+            let in_full = written_in_full(&packet, &sets);
+            prop_assert!(!reply.truncated);
+            let (read, expected) = (Message::from_vec(&octets), Message::from_vec(&in_full));
+            prop_assert_eq!(read.expect("a well-formed reply"), expected.expect("a well-formed message"));
+        }
+
+        #[test]
+        fn a_reply_never_outgrows_its_limit(sets in vec(some_set(), 0..40), limit in 512..1500usize) {
+            let sets: SmallVec<_> =
+                sets.iter().map(|(_, rtype, stored)| set(Owner::Question, *rtype, stored)).collect();
+            let packet = with_edns(query("www.example.org", A), 1232, &[]);
+            for answer in [Answer { answer: sets.clone(), ..empty() }, Answer { additional: sets.into_iter().collect(), ..empty() }] {
+                let (reply, octets) = compose(&packet, &answer, limit);
+                prop_assert!(octets.len() <= limit);
+                let message = Message::from_vec(&octets).expect("a well-formed reply");
+                prop_assert!(message.edns.is_some());
+                prop_assert_eq!(message.metadata.truncation, reply.truncated);
+            }
+        }
+    }
+}

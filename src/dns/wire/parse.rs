@@ -321,3 +321,201 @@ const RECORD_FIXED: usize = 10;
 const FAMILY_NONE: u16 = 0;
 const FAMILY_IPV4: u16 = 1;
 const FAMILY_IPV6: u16 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::testing::*;
+
+    fn fault(packet: &[u8]) -> u16 {
+        match parse(packet, true) {
+            Parsed::Fault(_, fault) => fault.rcode,
+            other => panic!("no fault, but {other:?}"),
+        }
+    }
+
+    fn request(packet: &[u8]) -> Request<'_> {
+        match parse(packet, true) {
+            Parsed::Query(request) => request,
+            other => panic!("no query, but {other:?}"),
+        }
+    }
+
+    fn edns(packet: &[u8]) -> Edns {
+        request(packet).edns.expect("EDNS")
+    }
+
+    fn with_counts(mut packet: Vec<u8>, counts: [u8; 4]) -> Vec<u8> {
+        for (index, count) in counts.into_iter().enumerate() {
+            packet[5 + 2 * index] = count;
+        }
+        packet
+    }
+
+    #[test]
+    fn a_query_is_read_as_it_stands() {
+        let packet = query("www.Example.org", AAAA);
+        let request = request(&packet);
+        assert_eq!((request.id, request.flags), (0x1234, 0x0100));
+        assert_eq!(request.question, &packet[12..]);
+        assert_eq!(request.name(), b"\x03www\x07Example\x03org\x00");
+        assert_eq!((request.qtype(), request.qclass(), request.edns.clone()), (AAAA, 1, None));
+    }
+
+    #[test]
+    fn runts_and_responses_are_met_with_silence() {
+        let packet = query("a.example", A);
+        for length in 0..12 {
+            assert_eq!(parse(&packet[..length], true), Parsed::Silence);
+        }
+        let mut response = packet.clone();
+        response[2] |= 0x80;
+        assert_eq!(parse(&response, true), Parsed::Silence);
+    }
+
+    #[test]
+    fn a_query_cut_anywhere_is_malformed() {
+        let packet = with_edns(query("a.example", A), 1232, &option(8, &[0, 1, 8, 0, 10]));
+        for length in 12..packet.len() {
+            assert_eq!(fault(&packet[..length]), rcode::FORMERR, "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn a_query_has_one_question() {
+        let packet = query("a.example", A);
+        assert_eq!(fault(&with_counts(packet.clone(), [0, 0, 0, 0])), rcode::FORMERR);
+        assert_eq!(fault(&with_counts(packet.clone(), [2, 0, 0, 0])), rcode::FORMERR);
+        assert_eq!(fault(&packet[..12]), rcode::FORMERR);
+    }
+
+    #[test]
+    fn other_kinds_of_queries_are_not_implemented_whatever_they_hold() {
+        for opcode in 1..16u8 {
+            let mut packet = query("a.example", A);
+            packet[2] = opcode << 3;
+            assert_eq!(fault(&packet), rcode::NOTIMP);
+            assert_eq!(fault(&packet[..12]), rcode::NOTIMP);
+        }
+    }
+
+    #[test]
+    fn a_name_is_made_of_labels_only() {
+        for name in [&b"\xC0\x0C"[..], b"\x40a\x00", b"\x80a\x00"] {
+            let packet = [&query("", A)[..12], name, &[0, 1, 0, 1]].concat();
+            assert_eq!(fault(&packet), rcode::FORMERR);
+        }
+    }
+
+    #[test]
+    fn a_name_has_255_octets_at_most() {
+        let label = "a".repeat(63);
+        let longest = format!("{label}.{label}.{label}.{}", "a".repeat(61));
+        assert_eq!(request(&query(&longest, A)).name().len(), 255);
+        assert_eq!(fault(&query(&format!("{longest}a"), A)), rcode::FORMERR);
+    }
+
+    #[test]
+    fn other_classes_and_zone_transfers_are_refused() {
+        for class in [0, 3, 4, 254, 255] {
+            let mut packet = query("version.bind", TXT);
+            *packet.last_mut().expect("not empty") = class;
+            assert_eq!(fault(&packet), rcode::REFUSED);
+        }
+        assert_eq!(fault(&query("example", rtype::AXFR)), rcode::REFUSED);
+        assert_eq!(fault(&query("example", rtype::IXFR)), rcode::REFUSED);
+    }
+
+    #[test]
+    fn types_that_are_no_data_have_answers_of_their_own() {
+        assert_eq!(fault(&query("example", rtype::OPT)), rcode::FORMERR);
+        assert_eq!(fault(&query("example", rtype::TSIG)), rcode::FORMERR);
+        assert_eq!(fault(&query("example", rtype::TKEY)), rcode::NOTIMP);
+        assert_eq!(fault(&query("example", rtype::MAILB)), rcode::NOTIMP);
+        assert_eq!(request(&query("example", ANY)).qtype(), ANY);
+        let packet = query("example", rtype::NXNAME);
+        assert!(matches!(
+            parse(&packet, true),
+            Parsed::Fault(_, Fault { rcode: 1, ede: Some(Ede { code: 30, .. }) })
+        ));
+    }
+
+    #[test]
+    fn edns_is_found_behind_other_records_and_may_be_followed_by_rubbish() {
+        let packet = with_record(query("a.example", A), b"\xC0\x0C", A, 1, [0; 4], &[192, 0, 2, 1]);
+        let packet = with_record(packet, &name("b.example"), TXT, 1, [0; 4], b"\x02hi");
+        let mut packet = with_edns(packet, 1400, &[]);
+        packet.extend(b"rubbish");
+        assert_eq!(edns(&packet).payload, 1400);
+    }
+
+    #[test]
+    fn edns_is_said_once_by_the_root_in_the_additional_section() {
+        let once = with_edns(query("a.example", A), 1232, &[]);
+        assert_eq!(fault(&with_edns(once.clone(), 1232, &[])), rcode::FORMERR);
+        let owned = with_record(query("a.example", A), &name("a"), rtype::OPT, 1232, [0; 4], &[]);
+        assert_eq!(fault(&owned), rcode::FORMERR);
+        assert_eq!(fault(&with_counts(once.clone(), [1, 1, 0, 0])), rcode::FORMERR);
+        assert_eq!(fault(&with_counts(once, [1, 0, 1, 0])), rcode::FORMERR);
+    }
+
+    #[test]
+    fn a_newer_edns_version_is_refused_before_its_options_are_read() {
+        let packet = with_record(query("a.example", A), &[0], rtype::OPT, 1232, [0, 1, 0, 0], b"?");
+        assert_eq!(fault(&packet), rcode::BADVERS);
+        let mut other_class = packet;
+        other_class[12 + 11 + 3] = 3;
+        assert_eq!(fault(&other_class), rcode::BADVERS);
+    }
+
+    #[test]
+    fn options_are_read_and_unknown_ones_passed_over() {
+        let options = [option(10, b"cookie"), option(3, b"ignored"), option(65001, &[])].concat();
+        let packet = with_record(query("a.example", A), &[0], rtype::OPT, 4096, [0xFF, 0, 0x80, 0], &options);
+        let expected = Edns { payload: 4096, version: 0, dnssec_ok: true, subnet: None, nsid: true };
+        assert_eq!(edns(&packet), expected);
+        let beyond = with_edns(query("a.example", A), 1232, &[0, 10, 0, 9, 1]);
+        assert_eq!(fault(&beyond), rcode::FORMERR);
+    }
+
+    #[test]
+    fn a_client_subnet_tells_who_asks() {
+        let source: IpAddr = "203.0.113.9".parse().expect("an address");
+        let client = |subnet: &[u8]| request(&with_subnet(query("a.example", A), subnet)).client(source);
+        let of = |address: &str, prefix| Client { address: address.parse().expect("an address"), prefix };
+        assert_eq!(client(&[0, 1, 24, 0, 198, 51, 100]), of("198.51.100.0", 24));
+        assert_eq!(client(&[0, 1, 32, 0, 198, 51, 100, 7]), of("198.51.100.7", 32));
+        assert_eq!(client(&[0, 2, 33, 0, 0x20, 1, 0xD, 0xB8, 0x80]), of("2001:db8:8000::", 33));
+        assert_eq!(client(&[0, 1, 0, 0]), of("203.0.113.9", 32));
+        assert_eq!(
+            request(&query("a.example", A)).client("2001:db8::1".parse().expect("an address")),
+            of("2001:db8::1", 128)
+        );
+    }
+
+    #[test]
+    fn a_client_subnet_is_read_to_the_letter() {
+        for (subnet, why) in [
+            (&[][..], "nothing"),
+            (&[0, 1, 24], "cut in its head"),
+            (&[0, 1, 24, 0, 198, 51], "too few octets"),
+            (&[0, 1, 24, 0, 198, 51, 100, 0], "too many octets"),
+            (&[0, 1, 20, 0, 198, 51, 100], "a bit beyond the prefix"),
+            (&[0, 1, 24, 24, 198, 51, 100], "a scope in a query"),
+            (&[0, 1, 33, 0, 198, 51, 100, 7, 0], "a prefix longer than the address"),
+            (&[0, 3, 8, 0, 1], "an unknown family"),
+            (&[0, 0, 8, 0, 1], "a prefix of no family"),
+        ] {
+            assert_eq!(fault(&with_subnet(query("a.example", A), subnet)), rcode::FORMERR, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_fault_repeats_as_much_of_the_query_as_was_read() {
+        let packet = with_edns(query("a.example", A), 1232, &[]);
+        let twice = with_edns(packet.clone(), 1232, &[]);
+        let Parsed::Fault(request, _) = parse(&twice, true) else { panic!("two OPT records") };
+        assert_eq!(request.question, &query("a.example", A)[12..]);
+        assert!(request.edns.is_some());
+    }
+}

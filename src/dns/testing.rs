@@ -1,0 +1,78 @@
+//! What the tests of this edge share: packets made by hand, and a configuration for loopback.
+
+use std::time::Duration;
+
+use super::Config;
+use super::wire::rtype;
+
+pub const A: u16 = 1;
+pub const TXT: u16 = 16;
+pub const AAAA: u16 = 28;
+pub const ANY: u16 = 255;
+
+/// A configuration for loopback with a free port.
+pub fn config() -> Config {
+    Config {
+        listen: vec!["127.0.0.1:0".parse().expect("an address")],
+        workers: 1,
+        client_subnet: true,
+        udp_payload: 1232,
+        tcp_connections: 100,
+        tcp_connections_per_client: 100,
+        tcp_idle: Duration::from_secs(10),
+        tcp_write: Duration::from_secs(10),
+        name: "ns1".to_string(),
+    }
+}
+
+/// A name in wire form.
+pub fn name(text: &str) -> Vec<u8> {
+    let labels = text.split('.').filter(|label| !label.is_empty());
+    let mut wire: Vec<u8> =
+        labels.flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat()).collect();
+    wire.push(0);
+    wire
+}
+
+/// A plain query with RD and the number 0x1234.
+pub fn query(text: &str, qtype: u16) -> Vec<u8> {
+    let mut packet = vec![0x12, 0x34, 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0];
+    packet.extend(name(text));
+    packet.extend(qtype.to_be_bytes());
+    packet.extend([0, 1]);
+    packet
+}
+
+/// Adds a record to the additional section.
+pub fn with_record(
+    mut packet: Vec<u8>,
+    owner: &[u8],
+    rtype: u16,
+    class: u16,
+    ttl: [u8; 4],
+    rdata: &[u8],
+) -> Vec<u8> {
+    packet[11] += 1;
+    packet.extend(owner);
+    packet.extend(rtype.to_be_bytes());
+    packet.extend(class.to_be_bytes());
+    packet.extend(ttl);
+    packet.extend((rdata.len() as u16).to_be_bytes());
+    packet.extend(rdata);
+    packet
+}
+
+/// Adds EDNS with these options.
+pub fn with_edns(packet: Vec<u8>, payload: u16, options: &[u8]) -> Vec<u8> {
+    with_record(packet, &[0], rtype::OPT, payload, [0; 4], options)
+}
+
+/// An EDNS option.
+pub fn option(code: u16, data: &[u8]) -> Vec<u8> {
+    [&code.to_be_bytes(), &(data.len() as u16).to_be_bytes(), data].concat()
+}
+
+/// Adds EDNS with a client subnet option.
+pub fn with_subnet(packet: Vec<u8>, subnet: &[u8]) -> Vec<u8> {
+    with_edns(packet, 1232, &option(8, subnet))
+}
