@@ -140,7 +140,7 @@ const SEND_WAIT: Duration = Duration::from_millis(100);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::testing::config;
+    use crate::dns::tests::config;
 
     #[test]
     fn a_free_port_is_the_same_for_udp_and_tcp_and_all_workers() {

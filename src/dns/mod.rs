@@ -18,7 +18,7 @@ mod running;
 mod stats;
 mod stream;
 #[cfg(test)]
-mod testing;
+mod tests;
 mod udp;
 mod udp_plain;
 mod wire;

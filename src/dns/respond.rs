@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use crate::answer::{Data, Owner, Rcode, RecordSet};
     use crate::dns::Config;
-    use crate::dns::testing::*;
+    use crate::dns::tests::*;
 
     /// Answers everything with one address, and checks what it is asked.
     fn one_address(query: &Query<'_>) -> Answer<'static> {

@@ -178,3 +178,226 @@ fn words_of(panic: &(dyn Any + Send)) -> String {
 
 /// A stop waits this long for clients to take their answers.
 const STOP_WAIT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpStream};
+
+    use nix::sys::socket::SockaddrIn;
+    use tokio::runtime::Runtime;
+
+    use super::*;
+    use crate::dns::Config;
+    use crate::dns::tests::{cell, chaos, config, refusal};
+    use crate::dns::udp_plain;
+
+    /// What a test waits for something that must happen.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// A server on loopback, and the runtime that its streams live in.
+    struct Server {
+        runtime: Runtime,
+        running: Running,
+        addresses: Vec<SocketAddr>,
+    }
+
+    impl Server {
+        fn start(config: Config) -> Self {
+            let runtime = Runtime::new().expect("a runtime");
+            let bound = Bound::bind(config).expect("loopback can be bound");
+            let addresses = bound.addresses();
+            let running = {
+                let _inside = runtime.enter();
+                bound.serve(cell()).expect("threads can be started")
+            };
+            Self { runtime, running, addresses }
+        }
+
+        fn on(listen: &str) -> Self {
+            Self::start(Config { listen: vec![listen.parse().expect("an address")], ..config() })
+        }
+
+        fn port(&self) -> u16 {
+            self.addresses[0].port()
+        }
+
+        fn stop(self) {
+            self.runtime.block_on(self.running.stop());
+        }
+    }
+
+    /// A socket that only hears from `server`.
+    fn client(own: &str, server: SocketAddr) -> UdpSocket {
+        let socket = UdpSocket::bind(own).expect("a socket");
+        socket.connect(server).expect("loopback");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a deadline");
+        socket
+    }
+
+    fn receive(socket: &UdpSocket) -> Vec<u8> {
+        let mut octets = vec![0; 4096];
+        let length = socket.recv(&mut octets).expect("a reply");
+        octets.truncate(length);
+        octets
+    }
+
+    fn connect(server: SocketAddr) -> TcpStream {
+        let stream = TcpStream::connect(server).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a deadline");
+        stream
+    }
+
+    fn ask(stream: &mut TcpStream, id: u16) -> io::Result<Vec<u8>> {
+        let packet = chaos(id);
+        stream.write_all(&[&(packet.len() as u16).to_be_bytes(), &packet[..]].concat())?;
+        let mut length = [0; 2];
+        stream.read_exact(&mut length)?;
+        let mut octets = vec![0; usize::from(u16::from_be_bytes(length))];
+        stream.read_exact(&mut octets)?;
+        Ok(octets)
+    }
+
+    #[test]
+    fn many_queries_over_udp_are_answered_each_to_its_client() {
+        let server = Server::start(Config { workers: 2, ..config() });
+        let clients: Vec<_> = (0..4).map(|_| client("127.0.0.1:0", server.addresses[0])).collect();
+        for id in 0..50 {
+            for (index, client) in clients.iter().enumerate() {
+                client.send(&chaos(100 * index as u16 + id)).expect("loopback");
+            }
+        }
+        for (index, client) in clients.iter().enumerate() {
+            let mut ids: Vec<_> = (0..50).map(|_| receive(client)).collect();
+            ids.sort();
+            assert_eq!(ids, (0..50).map(|id| refusal(100 * index as u16 + id)).collect::<Vec<_>>());
+        }
+        server.stop();
+    }
+
+    #[test]
+    fn ipv6_is_served_like_ipv4_over_udp_and_tcp() {
+        let server = Server::on("[::1]:0");
+        let client = client("[::1]:0", server.addresses[0]);
+        client.send(&chaos(1)).expect("loopback");
+        assert_eq!(receive(&client), refusal(1));
+        assert_eq!(ask(&mut connect(server.addresses[0]), 2).expect("a reply"), refusal(2));
+        server.stop();
+    }
+
+    #[test]
+    fn a_reply_comes_from_the_address_that_was_asked() {
+        let server = Server::on("0.0.0.0:0");
+        let clients: Vec<_> = (1..=3)
+            .map(|host| client("127.0.0.1:0", (Ipv4Addr::new(127, 0, 0, host), server.port()).into()))
+            .collect();
+        for id in 0..20 {
+            clients.iter().for_each(|client| assert!(client.send(&chaos(id)).is_ok()));
+        }
+        for client in &clients {
+            let mut replies: Vec<_> = (0..20).map(|_| receive(client)).collect();
+            replies.sort();
+            assert_eq!(replies, (0..20).map(refusal).collect::<Vec<_>>());
+        }
+        server.stop();
+    }
+
+    #[test]
+    fn both_wildcards_can_share_a_port() {
+        let first = Server::on("0.0.0.0:0");
+        let second = Server::on(&format!("[::]:{}", first.port()));
+        for (own, server) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1")] {
+            let client = client(own, SocketAddr::new(server.parse().expect("an address"), first.port()));
+            client.send(&chaos(1)).expect("loopback");
+            assert_eq!(receive(&client), refusal(1));
+        }
+        first.stop();
+        second.stop();
+    }
+
+    #[test]
+    fn one_at_a_time_serves_where_batches_cannot() {
+        for listen in ["127.0.0.1:0", "0.0.0.0:0"] {
+            let bound = Bound::bind(Config { listen: vec![listen.parse().expect("an address")], ..config() });
+            let Bound { config, mut places } = bound.expect("loopback can be bound");
+            let place = places.pop().expect("one address");
+            let worker = Worker {
+                socket: place.udp.into_iter().next().expect("one worker"),
+                wildcard: place.address.ip().is_unspecified(),
+                responder: Arc::new(Responder::new(&config)),
+                cell: cell(),
+                stop: Arc::default(),
+                tally: Arc::default(),
+            };
+            let (stop, tally) = (Arc::clone(&worker.stop), Arc::clone(&worker.tally));
+            let thread = thread::spawn(move || udp_plain::run::<SockaddrIn>(&worker));
+            let client = client("127.0.0.1:0", (Ipv4Addr::new(127, 0, 0, 1), place.address.port()).into());
+            client.send(b"runt").expect("loopback");
+            client.send(&chaos(3)).expect("loopback");
+            assert_eq!(receive(&client), refusal(3));
+            stop.store(true, Ordering::Relaxed);
+            thread.join().expect("no panic").expect("no error");
+            let mut stats = Stats::default();
+            tally.add_to(&mut stats);
+            assert_eq!((stats.queries, stats.answered(), stats.silenced), (2, 1, 1));
+        }
+    }
+
+    #[test]
+    fn responses_and_runts_get_no_reply_and_are_counted() {
+        let server = Server::on("127.0.0.1:0");
+        let client = client("127.0.0.1:0", server.addresses[0]);
+        for packet in [&b""[..], b"runt", &refusal(1), &chaos(2)] {
+            client.send(packet).expect("loopback");
+        }
+        assert_eq!(receive(&client), refusal(2));
+        let Server { runtime, mut running, .. } = server;
+        // A worker adds up after it has sent: only once it has ended is all of it there.
+        running.tell_to_stop();
+        running.threads.drain(..).for_each(|thread| thread.join().expect("no panic"));
+        let stats = running.stats();
+        assert_eq!((stats.queries, stats.silenced, stats.answered(), stats.replies[5]), (4, 3, 1, 1));
+        runtime.block_on(running.stop());
+    }
+
+    #[test]
+    fn a_client_over_its_cap_is_turned_away_until_a_connection_ends() {
+        let server = Server::start(Config { tcp_connections_per_client: 2, ..config() });
+        let address = server.addresses[0];
+        let (mut first, mut second) = (connect(address), connect(address));
+        assert!(ask(&mut first, 1).is_ok() && ask(&mut second, 2).is_ok());
+        assert!(ask(&mut connect(address), 3).is_err());
+        drop(first);
+        let again = (0..).find_map(|id| ask(&mut connect(address), id).ok());
+        assert!(again.is_some());
+        assert!(server.running.stats().connections_refused >= 1);
+        server.stop();
+    }
+
+    #[test]
+    fn a_stop_ends_idle_connections() {
+        let server = Server::on("127.0.0.1:0");
+        let address = server.addresses[0];
+        let mut idle = connect(address);
+        assert!(ask(&mut idle, 1).is_ok());
+        server.stop();
+        assert_eq!(idle.read(&mut [0; 1]).expect("an end"), 0);
+    }
+
+    #[test]
+    fn a_listener_that_ends_is_heard_of() {
+        let mut server = Server::on("127.0.0.1:0");
+        let why = io::Error::other("it panicked: so there");
+        report(&server.running.reports, "UDP", server.addresses[0], &why);
+        let heard = server.runtime.block_on(async { timeout(PATIENCE, server.running.failed()).await });
+        let expected = format!("the UDP listener on {} ended: it panicked: so there", server.addresses[0]);
+        assert_eq!(heard.expect("in time").to_string(), expected);
+        server.stop();
+    }
+
+    #[test]
+    fn the_words_of_a_panic_are_kept() {
+        let panic = catch_unwind(|| panic!("so {}", "there")).expect_err("a panic");
+        assert_eq!(words_of(&*panic), "it panicked: so there");
+    }
+}

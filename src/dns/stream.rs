@@ -291,3 +291,186 @@ fn log_panic(ended: Result<(), tokio::task::JoinError>) {
 const OUTGOING_ENOUGH: usize = 16 << 10;
 /// Octets that are read at once. What is held of a client's queries is this and one frame at most.
 const READ: usize = 4 << 10;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::task::JoinHandle;
+
+    use super::*;
+    use crate::dns::tests::{cell, chaos, config, refusal};
+
+    const SOON: Duration = Duration::from_millis(50);
+    const NEVER: Duration = Duration::from_secs(3600);
+    /// What a test waits for something that must happen.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// A client, its connection at work, and what closes its listener.
+    struct Talk {
+        client: DuplexStream,
+        served: JoinHandle<io::Result<()>>,
+        closing: watch::Sender<bool>,
+        tally: Arc<Tally>,
+    }
+
+    /// A conversation over a pipe that holds `room` octets each way.
+    fn talk(room: usize, idle: Duration, write: Duration) -> Talk {
+        let (client, server) = duplex(room);
+        let tally = Arc::<Tally>::default();
+        let service = Service {
+            responder: Arc::new(Responder::new(&config())),
+            cell: cell(),
+            admission: Arc::new(Admission::new(1, 1)),
+            idle,
+            write,
+            tally: Arc::clone(&tally),
+        };
+        let closing = watch::Sender::new(false);
+        let heard = closing.subscribe();
+        let served = tokio::spawn(async move {
+            let client = "192.0.2.1:4242".parse().expect("an address");
+            Connection::new(&service, client).converse(server, heard).await
+        });
+        Talk { client, served, closing, tally }
+    }
+
+    impl Talk {
+        async fn send(&mut self, octets: &[u8]) {
+            self.client.write_all(octets).await.expect("the server reads");
+        }
+
+        async fn receive(&mut self, count: usize) -> Vec<u8> {
+            let mut octets = vec![0; count];
+            timeout(PATIENCE, self.client.read_exact(&mut octets)).await.expect("in time").expect("a reply");
+            octets
+        }
+
+        /// What comes before the server hangs up.
+        async fn rest(&mut self) -> Vec<u8> {
+            let mut octets = Vec::new();
+            timeout(PATIENCE, self.client.read_to_end(&mut octets)).await.expect("in time").expect("an end");
+            octets
+        }
+
+        fn stats(&self) -> Stats {
+            let mut sum = Stats::default();
+            self.tally.add_to(&mut sum);
+            sum
+        }
+    }
+
+    fn framed(message: &[u8]) -> Vec<u8> {
+        [&(message.len() as u16).to_be_bytes(), message].concat()
+    }
+
+    #[tokio::test]
+    async fn queries_that_come_together_are_answered_together_and_in_order() {
+        let mut talk = talk(1 << 16, NEVER, NEVER);
+        talk.send(&(0..100).flat_map(|id| framed(&chaos(id))).collect::<Vec<u8>>()).await;
+        let expected: Vec<u8> = (0..100).flat_map(|id| framed(&refusal(id))).collect();
+        assert_eq!(talk.receive(expected.len()).await, expected);
+        assert_eq!((talk.stats().queries, talk.stats().replies[5], talk.stats().batches), (100, 100, 1));
+    }
+
+    #[tokio::test]
+    async fn a_query_may_come_in_pieces() {
+        let mut talk = talk(1 << 16, NEVER, NEVER);
+        for octet in framed(&chaos(7)) {
+            talk.send(&[octet]).await;
+        }
+        assert_eq!(talk.receive(32).await, framed(&refusal(7)));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_sends_no_more_still_gets_its_answers() {
+        let mut talk = talk(1 << 16, NEVER, NEVER);
+        talk.send(&framed(&chaos(1))).await;
+        talk.client.shutdown().await.expect("a pipe");
+        assert_eq!(talk.rest().await, framed(&refusal(1)));
+        assert!(talk.served.await.expect("no panic").is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_empty_message_ends_the_conversation_after_what_came_before_it() {
+        let mut talk = talk(1 << 16, NEVER, NEVER);
+        talk.send(&[framed(&chaos(1)), vec![0, 0], framed(&chaos(2))].concat()).await;
+        assert_eq!(talk.rest().await, framed(&refusal(1)));
+    }
+
+    #[tokio::test]
+    async fn a_response_gets_no_reply_and_the_next_query_does() {
+        let mut talk = talk(1 << 16, NEVER, NEVER);
+        talk.send(&[framed(&refusal(1)), framed(&chaos(2))].concat()).await;
+        assert_eq!(talk.receive(32).await, framed(&refusal(2)));
+        assert_eq!(talk.stats().silenced, 1);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_asks_nothing_is_left() {
+        let mut talk = talk(1 << 16, SOON, NEVER);
+        assert!(talk.rest().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_query_that_comes_octet_by_octet_does_not_keep_a_connection() {
+        let mut talk = talk(1, SOON, NEVER);
+        // The pipe takes an octet whenever the last one was read; the length promises many more.
+        let drip = async {
+            while talk.client.write_all(&[0xFF]).await.is_ok() && !talk.served.is_finished() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, drip).await.expect("the server hangs up");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_take_its_answers_is_cut_off() {
+        let mut talk = talk(64, NEVER, SOON);
+        let flood = async { while talk.client.write_all(&framed(&chaos(1))).await.is_ok() {} };
+        timeout(PATIENCE, flood).await.expect("the server stops reading and hangs up");
+        assert!(
+            talk.served.await.expect("no panic").is_err_and(|error| error.kind() == io::ErrorKind::TimedOut)
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_held_for_a_client_is_bounded() {
+        let service = Service {
+            responder: Arc::new(Responder::new(&config())),
+            cell: cell(),
+            admission: Arc::new(Admission::new(1, 1)),
+            idle: NEVER,
+            write: NEVER,
+            tally: Arc::default(),
+        };
+        let mut connection = Connection::new(&service, "192.0.2.1:1".parse().expect("an address"));
+        connection.incoming = framed(&chaos(1)).repeat(10_000);
+        assert_eq!(connection.answer_frames(), Frames::Answered);
+        assert!(connection.outgoing.len() <= OUTGOING_ENOUGH + 32);
+        assert_eq!(connection.outgoing.len() + connection.incoming.len(), 320_000);
+    }
+
+    #[tokio::test]
+    async fn a_close_waits_for_answers_but_not_for_queries() {
+        let mut talk = talk(1 << 16, NEVER, NEVER);
+        talk.send(&framed(&chaos(1))).await;
+        assert_eq!(talk.receive(32).await, framed(&refusal(1)));
+        talk.send(&[0]).await;
+        talk.closing.send_replace(true);
+        assert!(talk.rest().await.is_empty());
+    }
+
+    #[test]
+    fn a_shortage_is_waited_out_longer_each_time() {
+        let address = "192.0.2.1:53".parse().expect("an address");
+        let error = io::Error::from_raw_os_error(Errno::EMFILE as i32);
+        assert!(Shortage::is_one(&error) && !concerns_one_connection(&error));
+        let mut shortage = Shortage::default();
+        let mut pauses = Vec::new();
+        for _ in 0..7 {
+            shortage.pause(address, &error);
+            pauses.push(shortage.last.as_millis());
+        }
+        assert_eq!(pauses, [50, 100, 200, 400, 800, 1000, 1000]);
+    }
+}

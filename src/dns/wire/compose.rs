@@ -395,7 +395,7 @@ mod tests {
 
     use super::*;
     use crate::answer::Rcode;
-    use crate::dns::testing::*;
+    use crate::dns::tests::*;
     use crate::dns::wire::parse::{Parsed, parse};
 
     fn empty<'s>() -> Answer<'s> {
@@ -526,8 +526,10 @@ mod tests {
             .prop_map(|labels| name(&labels.join(".")))
     }
 
-    /// A type with as many records of it as `names`.
-    fn some_set() -> impl Strategy<Value = (Option<Vec<u8>>, u16, Vec<u8>)> {
+    /// An owner, if it is not the question, a type, and stored records.
+    type SomeSet = (Option<Vec<u8>>, u16, Vec<u8>);
+
+    fn some_set() -> impl Strategy<Value = SomeSet> {
         let types =
             prop::sample::select(vec![rtype::NS, rtype::CNAME, rtype::PTR, rtype::MX, rtype::SOA, 33, 39]);
         (prop::option::of(some_name()), types, vec((some_name(), some_name()), 1..4)).prop_map(
@@ -545,7 +547,7 @@ mod tests {
     }
 
     /// The same message with every name in full: what compression must not change.
-    fn written_in_full(packet: &[u8], sets: &[(Option<Vec<u8>>, u16, Vec<u8>)]) -> Vec<u8> {
+    fn written_in_full(packet: &[u8], sets: &[SomeSet]) -> Vec<u8> {
         let mut octets = packet.to_vec();
         (octets[2], octets[3]) = (0x85, 0);
         let mut count = 0u16;

@@ -325,7 +325,7 @@ const FAMILY_IPV6: u16 = 2;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::testing::*;
+    use crate::dns::tests::*;
 
     fn fault(packet: &[u8]) -> u16 {
         match parse(packet, true) {

@@ -1,9 +1,17 @@
-//! What the tests of this edge share: packets made by hand, and a configuration for loopback.
+//! What the tests of this edge share: packets made by hand, and servers on loopback that serve no zone.
+//! A query for class CHAOS is refused by such a server as it is by any.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Config;
 use super::wire::rtype;
+use crate::geo::GeoMap;
+use crate::health::HealthMap;
+use crate::model::{Inventory, Region, RegionId};
+use crate::plan::Plan;
+use crate::plan::zone::Zones;
+use crate::snapshot::{Snapshot, SnapshotCell};
 
 pub const A: u16 = 1;
 pub const TXT: u16 = 16;
@@ -23,6 +31,31 @@ pub fn config() -> Config {
         tcp_write: Duration::from_secs(10),
         name: "ns1".to_string(),
     }
+}
+
+/// A cell that knows no names.
+pub fn cell() -> Arc<SnapshotCell> {
+    let region = Region { name: "here".into(), at: None, default: true };
+    let inventory = Inventory { regions: vec![region], ..Inventory::default() };
+    let health = HealthMap::new(&inventory);
+    let geo = GeoMap::compile(Vec::new(), RegionId(0));
+    let plan = Plan { inventory, geo, zones: Zones::default(), steered: Vec::new() };
+    Arc::new(SnapshotCell::new(Snapshot { generation: 1, plan: Arc::new(plan), health }))
+}
+
+/// A query that is refused whatever is served, with this number.
+pub fn chaos(id: u16) -> Vec<u8> {
+    let mut packet = query("version.bind", TXT);
+    packet[..2].copy_from_slice(&id.to_be_bytes());
+    *packet.last_mut().expect("not empty") = 3;
+    packet
+}
+
+/// The reply to [`chaos`].
+pub fn refusal(id: u16) -> Vec<u8> {
+    let mut packet = chaos(id);
+    packet[2..4].copy_from_slice(&[0x81, 0x05]);
+    packet
 }
 
 /// A name in wire form.
