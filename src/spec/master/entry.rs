@@ -306,7 +306,7 @@ fn head<'t>(tokens: &mut Tokens<'t>) -> Result<Head<'t>, Fault> {
             match Class::from_str(word.raw) {
                 Ok(Class::IN) if class.is_none() => class = Some(word),
                 Ok(_) => return Err(word.fault("class", "is a class that is not served").hint("write `IN`")),
-                Err(_) => return Err(no_type(&word)),
+                Err(_) => return Err(untyped_address(&word).unwrap_or_else(|| no_type(&word))),
             }
         }
     }
@@ -499,6 +499,14 @@ mod tests {
                 ("missing", 13, 3, 1),
             ]
         );
+    }
+
+    #[test]
+    fn a_slip_in_a_type_has_a_hint() {
+        let hint = |text: &str| read(text).1.remove(0).hint.expect("a hint");
+        assert_eq!(hint("a 5 CNMAE b\n"), "did you mean `CNAME`?");
+        assert_eq!(hint("a 5 192.0.2.1\n"), "write `A 192.0.2.1`");
+        assert!(hint("a 5 NONSENSE b\n").contains("after a blank"));
     }
 
     #[test]
