@@ -64,29 +64,17 @@ impl Worker {
     }
 }
 
-/// What a failed receive means.
-pub(super) enum Quiet {
-    /// Nothing came for a while.
-    Idle,
-    /// A signal, or trouble with one datagram: go on.
-    Interrupted,
-}
-
-impl Quiet {
-    /// Tells passing trouble from the end of a socket.
-    pub fn of(error: Errno) -> Result<Self, Errno> {
-        match error {
-            Errno::EAGAIN => Ok(Quiet::Idle),
-            // The kernel was short of memory for a datagram, or hands us a router's word about a reply.
-            Errno::EINTR
-            | Errno::ENOMEM
-            | Errno::ENOBUFS
-            | Errno::ECONNREFUSED
-            | Errno::EHOSTUNREACH
-            | Errno::ENETUNREACH
-            | Errno::EMSGSIZE => Ok(Quiet::Interrupted),
-            error => Err(error),
-        }
+/// Passes on the error of a receive that means the end of the socket; others mean that nothing came this
+/// time.
+pub(super) fn fatal(error: Errno) -> Result<(), Errno> {
+    match error {
+        // Quiet for as long as we wait, or a signal.
+        Errno::EAGAIN | Errno::EINTR => Ok(()),
+        // The kernel is short of memory for a datagram.
+        Errno::ENOMEM | Errno::ENOBUFS => Ok(()),
+        // A router's word about an earlier reply.
+        Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH | Errno::EMSGSIZE => Ok(()),
+        error => Err(error),
     }
 }
 
@@ -136,7 +124,7 @@ impl<'w, P: Peer> Batches<'w, P> {
             std::array::from_fn(|_| [IoSliceMut::new(rooms.next().unwrap_or_default())]);
         let messages = match recvmmsg(self.fd, &mut self.receiving, &mut slices, flags, None) {
             Ok(messages) => messages,
-            Err(error) => return Quiet::of(error).map(|_| 0),
+            Err(error) => return fatal(error).map(|()| 0),
         };
         let snapshot = cell.load();
         let mut received = 0;
@@ -283,3 +271,43 @@ pub const QUERY_ROOM: usize = odd_lines(4096);
 /// Batches that are still answered after a stop: enough for all that waits in the socket at that moment.
 const LAST_BATCHES: usize = 64;
 const LINE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(address: SocketAddr) -> SockaddrIn {
+        match address {
+            SocketAddr::V4(address) => address.into(),
+            SocketAddr::V6(_) => panic!("an IPv4 address"),
+        }
+    }
+
+    #[test]
+    fn a_reply_that_cannot_be_sent_does_not_keep_back_the_others() {
+        let own = UdpSocket::bind("127.0.0.1:0").expect("loopback");
+        let client = UdpSocket::bind("127.0.0.1:0").expect("loopback");
+        client.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("a deadline");
+        let good = peer(client.local_addr().expect("bound"));
+        // A socket that did not ask for it may not broadcast.
+        let bad = peer("127.255.255.255:9".parse().expect("an address"));
+        let mut sender = Sender::<SockaddrIn>::new(own.as_raw_fd(), 512);
+        for (number, to) in [bad, good, bad, bad, good, bad].into_iter().enumerate() {
+            sender.room()[0] = number as u8;
+            sender.push(to, None, 1);
+        }
+        assert_eq!(sender.send_all(), 4);
+        let mut octets = [0; 16];
+        for expected in [1, 4] {
+            assert_eq!((client.recv(&mut octets).expect("a reply"), octets[0]), (1, expected));
+        }
+    }
+
+    #[test]
+    fn the_packets_of_a_batch_start_in_different_sets_of_the_cache() {
+        for octets in [512, 1232, 4096] {
+            let stride = odd_lines(octets);
+            assert!(stride >= octets && stride.is_multiple_of(LINE) && !(stride / LINE).is_multiple_of(2));
+        }
+    }
+}

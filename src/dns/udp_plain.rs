@@ -10,7 +10,7 @@ use super::draw::Draws;
 use super::peer::Peer;
 use super::respond::Transport;
 use super::stats::Stats;
-use super::udp::{QUERY_ROOM, Quiet, Worker};
+use super::udp::{QUERY_ROOM, Worker, fatal};
 
 /// Answers until the worker is told to stop, or its socket fails.
 pub fn run<P: Peer>(worker: &Worker) -> io::Result<()> {
@@ -22,9 +22,7 @@ pub fn run<P: Peer>(worker: &Worker) -> io::Result<()> {
         let mut counted = Stats { batches: 1, ..Stats::default() };
         match serve_one::<P>(worker, &mut query, &mut reply, &mut control, draws.draw(), &mut counted) {
             Ok(()) => worker.tally.add(&mut counted),
-            Err(error) => {
-                Quiet::of(error)?;
-            }
+            Err(error) => fatal(error)?,
         }
     }
     Ok(())
