@@ -1,22 +1,30 @@
 //! The probe: runs checks from this machine, and reports what it holds.
 //!
 //! ```text
-//!   targets (watch) --> one task per target: pause --> check --> Tracker --> table of opinions
-//!                                                                     | every interval, or at once on a turn
-//!                                                                     v
-//!                                                                  Report
+//!   assignments (watch) --> one task per target: pause --> Check --> Outcome --> Tracker
+//!                                                                                   |
+//!                             every interval, or at once when an opinion turns      v
+//!   reports (mpsc) <-------------------- Report <--------------------------- all that is held
 //! ```
 //!
 //! One slow or hanging endpoint never delays another's check: each target has its own task and deadline.
+//! Whoever hears the reports never delays a check either: while nobody takes one, none is made, and the next
+//! one taken says what is held then.
+
+mod check;
+mod run;
+mod schedule;
+mod target;
+
+pub use run::run;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
-
-use crate::health::Report;
+use crate::health::{Kind, Outcome};
 use crate::model::Monitor;
+use check::{Check, Trust};
 
 /// What to check: the monitor and the address, by value, so that a probe needs no plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,18 +44,29 @@ pub struct Config {
     pub region: Arc<str>,
     /// How often it reports.
     pub report_interval: Duration,
-    /// Checks under way at once, at most.
+    /// Checks under way at once, at most; further ones wait for their turn, and start late. A check that
+    /// hangs holds its place until its timeout.
     pub concurrency: usize,
 }
 
-/// Runs until `assignments` closes or nobody hears its reports. A change of assignments keeps the trackers of targets
-/// that stay (same monitor name and address). Checks are spread over the first interval on a change of
-/// assignments, but the first round of a probe that just started runs at once.
-pub async fn run(
-    config: Config,
-    assignments: watch::Receiver<Arc<[Assignment]>>,
-    reports: mpsc::Sender<Report>,
-) {
-    let _ = (config, assignments, reports);
-    todo!()
+/// Runs one check now, outside of any schedule: for people and tests.
+///
+/// A check that this machine cannot run ends as [`Kind::Other`].
+pub async fn check_once(assignment: &Assignment) -> Outcome {
+    let check = prepare(vec![assignment.clone()]).await.remove(0);
+    check.run().await.unwrap_or_else(|not_run| Outcome {
+        kind: Kind::Other,
+        rtt: None,
+        detail: Some(not_run.reason),
+        certificate_end: None,
+    })
+}
+
+/// Makes the checks for assignments, in their order. Root certificates are read anew, once for all of them.
+async fn prepare(assignments: Vec<Assignment>) -> Vec<Check> {
+    let making = tokio::task::spawn_blocking(move || {
+        let mut trust = Trust::new();
+        assignments.iter().map(|assignment| Check::new(assignment, &mut trust)).collect()
+    });
+    making.await.expect("making a check does not panic")
 }

@@ -1,0 +1,408 @@
+//! One check: a monitor run once against one address.
+//!
+//! ```text
+//!            .------------------- one deadline -------------------.
+//!   tcp      | connect                                            |
+//!   tls      | connect --> handshake                              |--> Outcome
+//!   http     | connect ---------------> request --> status (body) |
+//!   https    | connect --> handshake -> request --> status (body) |
+//!            '----------------------------------------------------'
+//! ```
+//!
+//! Each check makes a connection of its own and leaves nothing behind. What was learned on the way (how
+//! long the connect took, when the certificate ends) is kept even if a later step fails or time runs out.
+
+mod certificate;
+mod connect;
+mod http;
+mod reply;
+#[cfg(test)]
+mod servers;
+mod tls;
+mod trouble;
+
+pub(super) use tls::Trust;
+pub(super) use trouble::NotRun;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::Assignment;
+use crate::health::{Kind, Outcome};
+use crate::model::Ask;
+use connect::connect;
+use http::Exchange;
+use tls::Handshake;
+use trouble::Trouble;
+
+/// Everything that one kind of check against one address needs, worked out once.
+#[derive(Debug)]
+pub(super) struct Check {
+    to: SocketAddr,
+    timeout: Duration,
+    steps: Steps,
+}
+
+/// What follows the connect.
+#[derive(Debug)]
+enum Steps {
+    Tcp,
+    Tls(Handshake),
+    Http(Exchange),
+    Https(Handshake, Exchange),
+}
+
+/// What a check learns on the way, whatever comes of it.
+#[derive(Debug, Default)]
+struct Seen {
+    stage: Stage,
+    rtt: Option<Duration>,
+    certificate_end: Option<i64>,
+}
+
+/// Where a check is, to say what it waited for in vain.
+#[derive(Clone, Copy, Debug, Default)]
+enum Stage {
+    #[default]
+    Connect,
+    Handshake,
+    Reply,
+    Body,
+}
+
+impl Check {
+    /// Reads root certificates if the monitor needs them (once per `trust`), so it may block.
+    pub(super) fn new(assignment: &Assignment, trust: &mut Trust) -> Self {
+        let monitor = &assignment.monitor;
+        let to = SocketAddr::new(assignment.address, monitor.ask.port());
+        let steps = match &monitor.ask {
+            Ask::Tcp { .. } => Steps::Tcp,
+            Ask::Tls { tls, .. } => Steps::Tls(Handshake::of_tls(tls, to.ip(), trust)),
+            Ask::Http { tls, method, path, host, headers, expect, .. } => {
+                let authority = http::authority(host.as_deref(), to, tls.is_some());
+                let exchange = Exchange::new(method, path, &authority, headers, expect);
+                match tls {
+                    None => Steps::Http(exchange),
+                    Some(tls) => {
+                        let handshake = Handshake::of_https(tls, host.as_deref(), to.ip(), trust);
+                        Steps::Https(handshake, exchange)
+                    }
+                }
+            }
+        };
+        Self { to, timeout: monitor.timeout, steps }
+    }
+
+    /// Runs once, within the monitor's `timeout` from connect to the last byte that is needed.
+    pub(super) async fn run(&self) -> Result<Outcome, NotRun> {
+        let mut seen = Seen::default();
+        let ended = timeout(self.timeout, self.take_steps(&mut seen)).await;
+        let (kind, detail) = match ended {
+            Ok(Ok(())) => (Kind::Ok, None),
+            Ok(Err(Trouble::Endpoint { kind, detail })) => (kind, Some(detail)),
+            Ok(Err(Trouble::Machine(not_run))) => return Err(not_run),
+            Err(_) => {
+                let detail = format!("no {} within {:?}", seen.stage, self.timeout);
+                (Kind::Timeout, Some(detail.into()))
+            }
+        };
+        Ok(Outcome { kind, rtt: seen.rtt, detail, certificate_end: seen.certificate_end })
+    }
+
+    async fn take_steps(&self, seen: &mut Seen) -> Result<(), Trouble> {
+        let stream = connect(self.to, seen).await?;
+        match &self.steps {
+            Steps::Tcp => Ok(()),
+            Steps::Tls(handshake) => {
+                let stream = handshake.shake(stream, seen).await?;
+                tls::close(stream).await;
+                Ok(())
+            }
+            Steps::Http(exchange) => exchange.run(stream, seen).await,
+            Steps::Https(handshake, exchange) => {
+                let stream = handshake.shake(stream, seen).await?;
+                exchange.run(stream, seen).await
+            }
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::Connect => "connection",
+            Stage::Handshake => "TLS handshake",
+            Stage::Reply => "reply",
+            Stage::Body => "text in the body",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpStream;
+
+    use super::super::check_once;
+    use super::servers::{self, Authority};
+    use super::*;
+    use crate::model::{Expect, Monitor, TlsAsk};
+
+    /// Long enough for anything that answers, even on a busy machine; hanging endpoints get [`SHORT`].
+    const LONG: Duration = Duration::from_secs(20);
+    const SHORT: Duration = Duration::from_millis(200);
+
+    async fn check(to: SocketAddr, timeout: Duration, ask: Ask) -> Outcome {
+        let second = Duration::from_secs(1);
+        let monitor = Monitor {
+            name: "test".into(),
+            ask,
+            interval: second,
+            timeout,
+            recheck: second,
+            fall: 3,
+            rise: 2,
+            quorum: 75,
+        };
+        check_once(&Assignment { monitor: Arc::new(monitor), address: to.ip() }).await
+    }
+
+    fn http(to: SocketAddr, body: Option<&str>) -> Ask {
+        Ask::Http {
+            port: to.port(),
+            tls: None,
+            method: "GET".into(),
+            path: "/".into(),
+            host: None,
+            headers: Vec::new(),
+            expect: Expect { status: vec![200..=299], body: body.map(Into::into) },
+        }
+    }
+
+    fn https(to: SocketAddr, host: &str, tls: TlsAsk) -> Ask {
+        match http(to, Some("ok")) {
+            Ask::Http { port, method, path, headers, expect, .. } => {
+                Ask::Http { port, tls: Some(tls), method, path, host: Some(host.into()), headers, expect }
+            }
+            other => other,
+        }
+    }
+
+    fn trusting(roots: &str) -> TlsAsk {
+        TlsAsk { name: None, verify: true, roots: Some(roots.into()), warn_before: Duration::ZERO }
+    }
+
+    fn detail(outcome: &Outcome) -> &str {
+        outcome.detail.as_deref().unwrap_or("")
+    }
+
+    /// A handler that writes what `next` gives until the check has gone, and counts the bytes.
+    async fn push_for_ever(mut stream: TcpStream, head: &[u8], piece: &[u8], pushed: Arc<AtomicUsize>) {
+        servers::read_request(&mut stream).await;
+        let _ = stream.write_all(head).await;
+        while stream.write_all(piece).await.is_ok() {
+            pushed.fetch_add(piece.len(), Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_that_accepts_passes_a_tcp_check() {
+        let to = servers::silent().await;
+        let outcome = check(to, LONG, Ask::Tcp { port: to.port() }).await;
+        assert_eq!(outcome.kind, Kind::Ok, "{outcome:?}");
+        assert!(outcome.rtt.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_refuses_whatever_is_asked() {
+        let (to, _held) = servers::closed();
+        let tls = TlsAsk { name: None, verify: false, roots: None, warn_before: Duration::ZERO };
+        let port = to.port();
+        for ask in [Ask::Tcp { port }, Ask::Tls { port, tls }, http(to, None)] {
+            let outcome = check(to, LONG, ask).await;
+            assert_eq!((outcome.kind, detail(&outcome)), (Kind::Refused, "connection refused"));
+            assert!(outcome.rtt.is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn the_status_decides_and_no_redirect_is_followed() {
+        let ok = servers::replying("HTTP/1.1 204 No Content\r\n\r\n").await;
+        assert_eq!(check(ok, LONG, http(ok, None)).await.kind, Kind::Ok);
+        let failing = servers::replying("HTTP/1.1 503 Service Unavailable\r\n\r\n").await;
+        let outcome = check(failing, LONG, http(failing, None)).await;
+        assert_eq!((outcome.kind, detail(&outcome)), (Kind::Status, "status 503"));
+        let redirecting = servers::replying("HTTP/1.1 301 Moved Permanently\r\nLocation: /\r\n\r\n").await;
+        let outcome = check(redirecting, LONG, http(redirecting, None)).await;
+        assert_eq!((outcome.kind, detail(&outcome)), (Kind::Status, "status 301"));
+    }
+
+    #[tokio::test]
+    async fn the_body_decides_if_a_text_is_expected() {
+        let to = servers::replying("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nall ok").await;
+        assert_eq!(check(to, LONG, http(to, Some("ok"))).await.kind, Kind::Ok);
+        assert_eq!(check(to, LONG, http(to, Some("fine"))).await.kind, Kind::Body);
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_hangs_times_out_at_each_stage() {
+        let silent = servers::silent().await;
+        let outcome = check(silent, SHORT, http(silent, None)).await;
+        assert_eq!((outcome.kind, detail(&outcome)), (Kind::Timeout, "no reply within 200ms"));
+        assert!(outcome.rtt.is_some(), "the connect was timed before the reply was late");
+
+        let tls = TlsAsk { name: None, verify: false, roots: None, warn_before: Duration::ZERO };
+        let outcome = check(silent, SHORT, Ask::Tls { port: silent.port(), tls }).await;
+        assert_eq!((outcome.kind, detail(&outcome)), (Kind::Timeout, "no TLS handshake within 200ms"));
+
+        let in_body = servers::serve(|mut stream| async move {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nnot yet").await;
+            std::future::pending::<()>().await;
+        });
+        let in_body = in_body.await;
+        let outcome = check(in_body, SHORT, http(in_body, Some("ok"))).await;
+        assert_eq!((outcome.kind, detail(&outcome)), (Kind::Timeout, "no text in the body within 200ms"));
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_trickles_gains_no_time() {
+        // A byte each time the deadline's clock moves at all: never a pause that a read timeout would see.
+        let to = servers::serve(|mut stream| async move {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nX-Filler: ").await;
+            let mut ticks = tokio::time::interval(Duration::from_millis(1));
+            while stream.write_all(b"x").await.is_ok() {
+                ticks.tick().await;
+            }
+        });
+        let to = to.await;
+        assert_eq!(check(to, SHORT, http(to, None)).await.kind, Kind::Timeout);
+    }
+
+    #[tokio::test]
+    async fn a_connection_cut_before_the_reply_is_a_reset() {
+        let resetting = servers::resetting().await;
+        let outcome = check(resetting, LONG, http(resetting, None)).await;
+        assert_eq!((outcome.kind, detail(&outcome)), (Kind::Reset, "connection reset"));
+        let closing = servers::replying("").await;
+        let outcome = check(closing, LONG, http(closing, None)).await;
+        assert_eq!((outcome.kind, detail(&outcome)), (Kind::Reset, "connection closed before a reply"));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_http_fails_at_once() {
+        let to = servers::serve(|mut stream| async move {
+            let _ = stream.write_all(b"220 mail.example.org ESMTP\r\n").await;
+            std::future::pending::<()>().await;
+        });
+        let to = to.await;
+        let outcome = check(to, LONG, http(to, None)).await;
+        assert_eq!(outcome.kind, Kind::Other);
+        assert_eq!(detail(&outcome), r#"not HTTP/1.1: "220 mail.example.org ESMTP\r\n""#);
+    }
+
+    #[tokio::test]
+    async fn a_flood_fails_the_check_and_stays_outside() {
+        let floods: [(&'static [u8], Kind); 3] = [
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n", Kind::Body),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40000000\r\n", Kind::Body),
+            (b"HTTP/1.1 200 OK\r\n", Kind::Other),
+        ];
+        for (head, kind) in floods {
+            let pushed = Arc::new(AtomicUsize::new(0));
+            let counted = Arc::clone(&pushed);
+            let to = servers::serve(move |stream| {
+                push_for_ever(stream, head, b"X-Filler: and on and on\r\n", Arc::clone(&counted))
+            });
+            let to = to.await;
+            let outcome = check(to, LONG, http(to, Some("never there"))).await;
+            assert_eq!(outcome.kind, kind, "{outcome:?}");
+            // What is read, and what the buffers of both kernels took: ours is bounded, theirs a few MiB.
+            let pushed = pushed.load(Ordering::Relaxed);
+            assert!(pushed < 8 << 20, "{pushed} bytes were pushed at us");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_good_certificate_passes_and_its_end_is_known() {
+        let (directory, authority) = (tempfile::tempdir().unwrap(), Authority::new("trusted"));
+        let roots = authority.write_roots(&directory.path().join("roots.pem"));
+        let config = authority.server("www.example.org", 2039);
+        let to = servers::encrypted(config, "HTTP/1.1 200 OK\r\n\r\nok").await;
+
+        let outcome = check(to, LONG, https(to, "www.example.org", trusting(&roots))).await;
+        assert_eq!(outcome.kind, Kind::Ok, "{outcome:?}");
+        assert_eq!(outcome.certificate_end, Some(YEAR_2040));
+        assert!(outcome.rtt.is_some());
+
+        let tls = TlsAsk { name: Some("www.example.org".into()), ..trusting(&roots) };
+        let outcome = check(to, LONG, Ask::Tls { port: to.port(), tls }).await;
+        assert_eq!((outcome.kind, outcome.certificate_end), (Kind::Ok, Some(YEAR_2040)));
+    }
+
+    #[tokio::test]
+    async fn a_bad_certificate_fails_and_says_why() {
+        let (directory, authority) = (tempfile::tempdir().unwrap(), Authority::new("trusted"));
+        let roots = authority.write_roots(&directory.path().join("roots.pem"));
+        let host = "www.example.org";
+        let cases = [
+            (authority.server(host, 2009), "certificate expired", Some(YEAR_2010)),
+            (
+                authority.server("b.example", 2039),
+                "certificate for another name than www.example.org: DnsName(\"b.example\")",
+                None,
+            ),
+            (Authority::new("stranger").server(host, 2039), "certificate of an unknown issuer", None),
+            (servers::self_signed(host, 2039), "certificate of an unknown issuer", None),
+        ];
+        for (config, reason, end) in cases {
+            let to = servers::encrypted(config, "").await;
+            let outcome = check(to, LONG, https(to, host, trusting(&roots))).await;
+            assert_eq!((outcome.kind, detail(&outcome)), (Kind::Tls, reason));
+            assert_eq!(outcome.certificate_end, end);
+        }
+    }
+
+    #[tokio::test]
+    async fn without_verification_any_certificate_passes_and_its_end_is_known() {
+        let to = servers::encrypted(servers::self_signed("b.example", 2009), "").await;
+        let tls = TlsAsk { name: None, verify: false, roots: None, warn_before: Duration::ZERO };
+        let outcome = check(to, LONG, Ask::Tls { port: to.port(), tls }).await;
+        assert_eq!((outcome.kind, outcome.certificate_end), (Kind::Ok, Some(YEAR_2010)), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_speaks_no_tls_fails_the_handshake() {
+        let to = servers::serve(|mut stream| async move {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+            std::future::pending::<()>().await;
+        });
+        let to = to.await;
+        let tls = TlsAsk { name: None, verify: false, roots: None, warn_before: Duration::ZERO };
+        let outcome = check(to, LONG, Ask::Tls { port: to.port(), tls }).await;
+        assert_eq!(outcome.kind, Kind::Tls, "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn roots_that_cannot_be_read_fail_the_check_and_say_so() {
+        let to = servers::silent().await;
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("missing.pem");
+        let outcome = check(to, LONG, https(to, "a.example", trusting(missing.to_str().unwrap()))).await;
+        assert_eq!(outcome.kind, Kind::Tls);
+        assert!(detail(&outcome).contains("missing.pem"), "{outcome:?}");
+        let empty = directory.path().join("empty.pem");
+        std::fs::write(&empty, "no certificate").unwrap();
+        let outcome = check(to, LONG, https(to, "a.example", trusting(empty.to_str().unwrap()))).await;
+        assert_eq!(outcome.kind, Kind::Tls);
+        assert!(detail(&outcome).contains("no certificate in it"), "{outcome:?}");
+    }
+
+    const YEAR_2010: i64 = 1_262_304_000;
+    const YEAR_2040: i64 = 2_208_988_800;
+}
