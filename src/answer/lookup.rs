@@ -1,135 +1,226 @@
-//! Lookup: RFC 1034 section 4.3.2 with RFC 2308, 4592, 6672 and 8482.
+//! Lookup: RFC 1034 section 4.3.2 with RFC 2308, 4592, 6604, 6672 and 8482.
+//!
+//! ```text
+//!   name --find--> exact ----------------> below a cut? --> referral
+//!          |                               below a DNAME? --> CNAME made, and on with its target
+//!          `--> closest encloser -- ... -> wildcard? --> as if exact
+//!                                          none --> NXDOMAIN
+//!   exact --> steered? type there? CNAME there (on with its target)? --> NODATA
+//! ```
+//!
+//! An alias is followed as long as it leads to names that we serve. The response code is that of the last
+//! name; a chain that leaves our zones, comes back to itself or is too long ends as it is.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use domain::base::iana::Rtype;
 
-use smallvec::SmallVec;
-
+use crate::answer::steered;
+use crate::answer::trace::{How, Trace};
+use crate::answer::{Answer, Data, Owner, Query, Rcode, RecordSet};
+use crate::plan::SteeredId;
+use crate::plan::zone::name::NAME_MAX;
+use crate::plan::zone::{Found, Node, Set, Zones};
 use crate::snapshot::Snapshot;
-
-/// One question, as far as its answer goes. Class IN, opcode QUERY: the edge has seen to the rest.
-#[derive(Clone, Copy, Debug)]
-pub struct Query<'q> {
-    /// The question's name, uncompressed wire form, as it was asked (any case), checked by the edge:
-    /// labels of at most 63 octets, at most 255 in all, ending in the root.
-    pub name: &'q [u8],
-    /// The question's type.
-    pub qtype: u16,
-    /// Who asks.
-    pub client: Client,
-    /// The random number of this query.
-    pub draw: u64,
-}
-
-/// Who asks: the client subnet when one was sent and is believed, else the source address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Client {
-    /// Its address; bits beyond `prefix` are 0.
-    pub address: IpAddr,
-    /// How many bits of it are known: the source prefix, or 32 or 128.
-    pub prefix: u8,
-}
-
-/// Response codes that a lookup can give.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rcode {
-    /// The name exists (perhaps without data of this type).
-    NoError = 0,
-    /// On demand of the operator only (`on_down = "servfail"`), or a chain that never ends.
-    ServFail = 2,
-    /// The name does not exist.
-    NxDomain = 3,
-    /// In no zone of ours.
-    Refused = 5,
-    /// A DNAME made a name that is too long (RFC 6672).
-    YxDomain = 6,
-}
-
-/// An extended DNS error (RFC 8914).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ede {
-    /// INFO-CODE.
-    pub code: u16,
-    /// EXTRA-TEXT.
-    pub text: &'static str,
-}
-
-/// What to say, in parts that borrow from the snapshot. An edge writes it as a message.
-#[derive(Clone, Debug)]
-pub struct Answer<'s> {
-    /// The response code.
-    pub rcode: Rcode,
-    /// AA: not set on referrals and refusals.
-    pub authoritative: bool,
-    /// The answer section.
-    pub answer: SmallVec<[RecordSet<'s>; 2]>,
-    /// The authority section.
-    pub authority: SmallVec<[RecordSet<'s>; 1]>,
-    /// The additional section, without OPT. For a referral: glue, which must be there (RFC 9471); for
-    /// anything else it may be left out to make room.
-    pub additional: SmallVec<[RecordSet<'s>; 1]>,
-    /// The scope prefix for the client subnet option, of the family of `Query::client`.
-    pub scope: u8,
-    /// What is unusual about it.
-    pub ede: Option<Ede>,
-}
-
-/// The section a record set goes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Section {
-    /// What was asked for.
-    Answer,
-    /// Who knows, or the SOA of a negative answer.
-    Authority,
-    /// What comes in handy.
-    Additional,
-}
-
-/// Records of one owner and type.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RecordSet<'s> {
-    /// Whose records.
-    pub owner: Owner<'s>,
-    /// Their type.
-    pub rtype: u16,
-    /// Their TTL in seconds.
-    pub ttl: u32,
-    /// Their RDATA.
-    pub data: Data<'s>,
-}
-
-/// The owner of a record set, in uncompressed wire form.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Owner<'s> {
-    /// The question's name: a pointer to offset 12, so that its case is kept.
-    Question,
-    /// A name of a zone.
-    Name(&'s [u8]),
-    /// A name that was made for this answer (by a DNAME).
-    Made(Box<[u8]>),
-}
-
-/// The RDATA of a record set.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Data<'s> {
-    /// One or more times: length (two octets, big-endian) and RDATA with uncompressed names.
-    Stored(&'s [u8]),
-    /// Addresses that were chosen.
-    A(SmallVec<[Ipv4Addr; 8]>),
-    /// Addresses that were chosen.
-    Aaaa(SmallVec<[Ipv6Addr; 8]>),
-    /// One CNAME, of a name in the snapshot.
-    Target(&'s [u8]),
-    /// One CNAME, of a name made for this answer (by a DNAME).
-    Made(Box<[u8]>),
-}
-
-/// Hears how an answer came about: what lookup found, and what steering looked at. `()` hears nothing.
-pub trait Trace: crate::steering::Trace {}
-
-impl Trace for () {}
 
 /// Answers a query. The one path of every transport, explain, tests and simulation.
 pub fn answer<'s>(query: &Query<'_>, snapshot: &'s Snapshot, trace: &mut impl Trace) -> Answer<'s> {
-    let _ = (query, snapshot, trace);
-    todo!()
+    let mut answer = Answer::empty();
+    let mut lookup = Lookup { query, snapshot, zones: &snapshot.plan.zones, trace, answer: &mut answer };
+    let mut name = Owner::Question;
+    for _ in 0..=ALIASES_MAX {
+        match lookup.step(name) {
+            Some(target) => name = target,
+            None => break,
+        }
+    }
+    answer
 }
+
+/// The name that an alias leads to.
+pub(super) type Next<'s> = Option<Owner<'s>>;
+
+/// A lookup under way.
+pub(super) struct Lookup<'l, 'q, 's, T> {
+    pub(super) query: &'l Query<'q>,
+    pub(super) snapshot: &'s Snapshot,
+    pub(super) zones: &'s Zones,
+    pub(super) trace: &'l mut T,
+    pub(super) answer: &'l mut Answer<'s>,
+}
+
+impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
+    /// Looks one name up; says where an alias leads.
+    #[inline]
+    fn step(&mut self, owner: Owner<'s>) -> Next<'s> {
+        let name = owner.wire(self.query.name);
+        match self.zones.find(name) {
+            Found::Exact(node) => {
+                let node = self.side(node);
+                match node.above() {
+                    None => self.here(node, owner, How::Exact),
+                    Some(above) if above == node && self.query.qtype == DS => {
+                        self.here(node, owner, How::Exact)
+                    }
+                    Some(above) => self.above(above, owner),
+                }
+            }
+            Found::Below(encloser) => self.below(encloser, owner),
+            Found::Outside => {
+                self.trace.found(name, How::Outside);
+                if matches!(owner, Owner::Question) {
+                    self.answer.rcode = Rcode::Refused;
+                    self.answer.authoritative = false;
+                }
+                None
+            }
+        }
+    }
+
+    /// At the apex of a zone, the parent zone answers for DS (RFC 4035 section 3.1.4.1).
+    #[inline]
+    fn side(&self, node: Node<'s>) -> Node<'s> {
+        if self.query.qtype == DS { node.parent_side().unwrap_or(node) } else { node }
+    }
+
+    /// A name that does not exist, below one that does.
+    fn below(&mut self, encloser: Node<'s>, owner: Owner<'s>) -> Next<'s> {
+        if let Some(above) = encloser.above() {
+            return self.above(above, owner);
+        }
+        if encloser.has_dname() {
+            return self.redirect(encloser, owner);
+        }
+        match encloser.wildcard() {
+            Some(wildcard) => self.here(wildcard, owner, How::Wildcard),
+            None => {
+                self.trace.found(owner.wire(self.query.name), How::Missing(encloser));
+                self.answer.rcode = Rcode::NxDomain;
+                self.soa(encloser, u32::MAX);
+                None
+            }
+        }
+    }
+
+    fn above(&mut self, above: Node<'s>, owner: Owner<'s>) -> Next<'s> {
+        if above.is_cut() {
+            self.trace.found(owner.wire(self.query.name), How::Delegated(above));
+            self.refer(above);
+            None
+        } else {
+            self.redirect(above, owner)
+        }
+    }
+
+    /// A name that exists, or that a wildcard speaks for.
+    #[inline]
+    fn here(&mut self, node: Node<'s>, owner: Owner<'s>, how: impl FnOnce(Node<'s>) -> How<'s>) -> Next<'s> {
+        self.trace.found(owner.wire(self.query.name), how(node));
+        match node.steered() {
+            Some(id) if matches!(self.query.qtype, A | AAAA | ANY) => self.steer(id, node, owner),
+            _ => self.records(node, owner, u32::MAX),
+        }
+    }
+
+    fn steer(&mut self, id: SteeredId, node: Node<'s>, owner: Owner<'s>) -> Next<'s> {
+        steered::answer(self, id, node, owner)
+    }
+
+    /// The records that the zone file has at a name, with a TTL of at most `ttl_max`.
+    #[inline]
+    pub(super) fn records(&mut self, node: Node<'s>, owner: Owner<'s>, ttl_max: u32) -> Next<'s> {
+        let set = match self.query.qtype {
+            ANY => node.sets().min_by_key(|set| set.data.len()), // RFC 8482 section 4.1
+            qtype => node.set(qtype),
+        };
+        if let Some(set) = set {
+            self.answer.answer.push(stored(owner, set, ttl_max));
+            if set.rtype == NS {
+                self.addresses_of(node, set);
+            }
+            return None;
+        }
+        match node.set(CNAME) {
+            Some(cname) => {
+                self.answer.answer.push(stored(owner, cname, ttl_max));
+                self.follow(cname.first())
+            }
+            None => {
+                self.soa(node, ttl_max);
+                None
+            }
+        }
+    }
+
+    /// Where an alias leads, unless that is where the chain has been already.
+    pub(super) fn follow(&self, target: &'s [u8]) -> Next<'s> {
+        let question = self.query.name;
+        let been =
+            |set: &RecordSet<'_>| set.rtype == CNAME && set.owner.wire(question).eq_ignore_ascii_case(target);
+        (!self.answer.answer.iter().any(been)).then_some(Owner::Name(target))
+    }
+
+    /// RFC 6672 section 3.2: the DNAME, and a CNAME made from it.
+    fn redirect(&mut self, at: Node<'s>, owner: Owner<'s>) -> Next<'s> {
+        let name = owner.wire(self.query.name);
+        self.trace.found(name, How::Redirected(at));
+        let dname = at.set(DNAME)?;
+        let kept = &name[..name.len().saturating_sub(at.owner().len())];
+        let target: Box<[u8]> = [kept, dname.first()].concat().into();
+        let set = stored(Owner::Name(at.owner()), dname, u32::MAX);
+        if !self.answer.answer.contains(&set) {
+            self.answer.answer.push(set);
+        }
+        if target.len() > NAME_MAX {
+            self.answer.rcode = Rcode::YxDomain;
+            return None;
+        }
+        let data = Data::Made(target.clone());
+        self.answer.answer.push(RecordSet { owner, rtype: CNAME, ttl: dname.ttl, data });
+        Some(Owner::Made(target))
+    }
+
+    /// A referral: the servers of the zone that is cut off here, and their addresses as far as this zone
+    /// has them.
+    fn refer(&mut self, cut: Node<'s>) {
+        self.answer.authoritative = !self.answer.answer.is_empty();
+        if let Some(set) = cut.set(NS) {
+            self.answer.authority.push(stored(Owner::Name(cut.owner()), set, u32::MAX));
+            self.addresses_of(cut, set);
+        }
+    }
+
+    /// The addresses of name servers, as far as their zone has them.
+    fn addresses_of(&mut self, node: Node<'s>, servers: Set<'s>) {
+        for server in servers.records() {
+            let known = self.zones.exact(server).filter(|found| found.same_zone(node));
+            let Some(host) = known.filter(|host| host.steered().is_none()) else { continue };
+            let sets = [A, AAAA].into_iter().filter_map(|rtype| host.set(rtype));
+            self.answer.additional.extend(sets.map(|set| stored(Owner::Name(host.owner()), set, u32::MAX)));
+        }
+    }
+
+    /// The SOA of a negative answer (RFC 2308 section 3), to be remembered for at most `ttl_max`.
+    pub(super) fn soa(&mut self, node: Node<'s>, ttl_max: u32) {
+        let apex = node.apex();
+        if let Some(soa) = apex.set(SOA) {
+            let ttl_max = apex.negative_ttl().min(ttl_max);
+            self.answer.authority.push(stored(Owner::Name(apex.owner()), soa, ttl_max));
+        }
+    }
+}
+
+#[inline]
+fn stored<'s>(owner: Owner<'s>, set: Set<'s>, ttl_max: u32) -> RecordSet<'s> {
+    RecordSet { owner, rtype: set.rtype, ttl: set.ttl.min(ttl_max), data: Data::Stored(set.data) }
+}
+
+/// Aliases that are followed for one query; a longer chain is answered as far as that.
+const ALIASES_MAX: usize = 16;
+
+pub(super) const A: u16 = Rtype::A.to_int();
+pub(super) const AAAA: u16 = Rtype::AAAA.to_int();
+pub(super) const ANY: u16 = Rtype::ANY.to_int();
+pub(super) const CNAME: u16 = Rtype::CNAME.to_int();
+const DNAME: u16 = Rtype::DNAME.to_int();
+const DS: u16 = Rtype::DS.to_int();
+const NS: u16 = Rtype::NS.to_int();
+const SOA: u16 = Rtype::SOA.to_int();

@@ -8,5 +8,13 @@
 
 pub mod explain;
 mod lookup;
+mod parts;
+mod steered;
+mod trace;
 
-pub use lookup::{Answer, Client, Data, Ede, Owner, Query, Rcode, RecordSet, Section, Trace, answer};
+pub use lookup::answer;
+pub use parts::{Answer, Client, Data, Ede, Owner, Query, Rcode, RecordSet, Section};
+pub use trace::{How, Trace};
+
+#[cfg(test)]
+mod tests;

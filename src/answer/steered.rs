@@ -1,0 +1,183 @@
+//! Steered names: from the client's place to records, their TTL, scope and extended error.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::answer::lookup::{A, AAAA, ANY, CNAME, Lookup, Next};
+use crate::answer::trace::Trace;
+use crate::answer::{Client, Data, Ede, Owner, Rcode, RecordSet};
+use crate::model::{Endpoint, EndpointId, Family, Reach};
+use crate::plan::zone::Node;
+use crate::plan::{Steered, SteeredId};
+use crate::steering::{Decision, Outcome, Request, decide};
+
+/// Answers A, AAAA or ANY at a steered name; says where an alias leads.
+pub(super) fn answer<'s, T: Trace>(
+    lookup: &mut Lookup<'_, '_, 's, T>,
+    id: SteeredId,
+    node: Node<'s>,
+    owner: Owner<'s>,
+) -> Next<'s> {
+    let steered = &lookup.snapshot.plan.steered[id.0 as usize];
+    let (family, decision) = match lookup.query.qtype {
+        A => (Family::V4, choose(lookup, id, steered, Family::V4)),
+        AAAA => (Family::V6, choose(lookup, id, steered, Family::V6)),
+        _ => match choose(lookup, id, steered, Family::V4) {
+            Decision { outcome: Outcome::NoData, .. } => {
+                (Family::V6, choose(lookup, id, steered, Family::V6))
+            }
+            decision => (Family::V4, decision),
+        },
+    };
+    let ttl = if decision.settled { steered.ttl } else { steered.ttl_min };
+    lookup.answer.ede = lookup.answer.ede.or(trouble(&decision));
+    match decision.outcome {
+        Outcome::Endpoints { chosen, .. } => endpoints(lookup, &chosen, family, ttl, owner),
+        // what answers when nothing else does must not outlast the trouble
+        Outcome::Static => lookup.records(node, owner, ttl),
+        Outcome::NoData if lookup.query.qtype == ANY => lookup.records(node, owner, u32::MAX),
+        Outcome::NoData => {
+            lookup.soa(node, ttl);
+            None
+        }
+        Outcome::ServFail => {
+            lookup.answer.rcode = Rcode::ServFail;
+            None
+        }
+    }
+}
+
+/// Places the client, decides for one family, and keeps the scope of the decision.
+fn choose<T: Trace>(
+    lookup: &mut Lookup<'_, '_, '_, T>,
+    id: SteeredId,
+    steered: &Steered,
+    family: Family,
+) -> Decision {
+    let plan = &lookup.snapshot.plan;
+    let client = lookup.query.client;
+    let place = plan.geo.locate(client.address);
+    let sticky = Subnet::of(client);
+    let request = Request { region: place.region, family, draw: lookup.query.draw, sticky: sticky.hash() };
+    lookup.trace.steering(id, place, &request);
+    let health = &lookup.snapshot.health;
+    let decision = decide(steered.pool, &request, &plan.inventory, health, lookup.trace);
+    lookup.trace.decided(&decision);
+    let scope = &mut lookup.answer.scope;
+    if decision.by_region {
+        *scope = place.scope.max(*scope);
+    }
+    if decision.sticky {
+        *scope = sticky.prefix.max(*scope);
+    }
+    decision
+}
+
+/// The records of chosen endpoints: addresses of one family, or one CNAME.
+fn endpoints<'s, T: Trace>(
+    lookup: &mut Lookup<'_, '_, 's, T>,
+    chosen: &[EndpointId],
+    family: Family,
+    ttl: u32,
+    owner: Owner<'s>,
+) -> Next<'s> {
+    let table = &lookup.snapshot.plan.inventory.endpoints;
+    let reached = || chosen.iter().map(|id| &table[id.index()]);
+    if let Some(name) = reached().find_map(name) {
+        lookup.answer.answer.push(RecordSet { owner, rtype: CNAME, ttl, data: Data::Target(name) });
+        return lookup.follow(name).filter(|_| lookup.query.qtype != ANY);
+    }
+    let (rtype, data) = match family {
+        Family::V4 => (A, Data::A(reached().filter_map(v4).collect())),
+        Family::V6 => (AAAA, Data::Aaaa(reached().filter_map(v6).collect())),
+    };
+    lookup.answer.answer.push(RecordSet { owner, rtype, ttl, data });
+    None
+}
+
+fn name(endpoint: &Endpoint) -> Option<&[u8]> {
+    match &endpoint.reach {
+        Reach::Name(name) => Some(name.as_slice()),
+        Reach::Addresses { .. } => None,
+    }
+}
+
+fn v4(endpoint: &Endpoint) -> Option<Ipv4Addr> {
+    match endpoint.reach {
+        Reach::Addresses { v4, .. } => v4,
+        Reach::Name(_) => None,
+    }
+}
+
+fn v6(endpoint: &Endpoint) -> Option<Ipv6Addr> {
+    match endpoint.reach {
+        Reach::Addresses { v6, .. } => v6,
+        Reach::Name(_) => None,
+    }
+}
+
+/// What the client should know (RFC 8914).
+fn trouble(decision: &Decision) -> Option<Ede> {
+    match decision.outcome {
+        Outcome::Endpoints { last_resort: true, .. } => Some(ALL_DOWN),
+        Outcome::Static => Some(ALL_DOWN_STATIC),
+        Outcome::ServFail => Some(ALL_DOWN_SERVFAIL),
+        _ => decision.stale.then_some(STALE),
+    }
+}
+
+/// The clients that a sticky pool treats as one, in the form of the client's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Subnet {
+    /// The family and the bits that are hashed.
+    bits: u128,
+    /// How many of the client's bits these are: the scope. Never shorter, even if the client told fewer bits:
+    /// those who tell more may be treated otherwise.
+    prefix: u8,
+}
+
+impl Subnet {
+    fn of(client: Client) -> Self {
+        match client.address {
+            IpAddr::V4(address) => Self::v4(address, 0),
+            IpAddr::V6(address) => match address.to_ipv4_mapped() {
+                Some(mapped) => Self::v4(mapped, MAPPED_BITS),
+                None => {
+                    let bits = address.to_bits() & (u128::MAX << (128 - STICKY_V6));
+                    Self { bits, prefix: STICKY_V6 }
+                }
+            },
+        }
+    }
+
+    fn v4(address: Ipv4Addr, moved: u8) -> Self {
+        let bits = address.to_bits() & (u32::MAX << (32 - STICKY_V4));
+        Self { bits: bits.into(), prefix: STICKY_V4 + moved }
+    }
+
+    /// The same on every server and in every version, so that a client stays where it is: two rounds of the
+    /// finalizer of splitmix64.
+    fn hash(self) -> u64 {
+        mix(mix((self.bits >> 64) as u64) ^ self.bits as u64)
+    }
+}
+
+fn mix(bits: u64) -> u64 {
+    let bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+/// Clients of one IPv4 network of this length stick together.
+const STICKY_V4: u8 = 24;
+
+/// Clients of one IPv6 network of this length stick together.
+const STICKY_V6: u8 = 56;
+
+/// How many bits of an IPv4-mapped IPv6 address come before the IPv4 address (RFC 4291 section 2.5.5.2).
+const MAPPED_BITS: u8 = 96;
+
+const ALL_DOWN: Ede = Ede { code: 0, text: "every member is down; answered as if all were up" };
+const ALL_DOWN_STATIC: Ede = Ede { code: 0, text: "every member is down; answered from the zone file" };
+const ALL_DOWN_SERVFAIL: Ede = Ede { code: 0, text: "every member is down" };
+const STALE: Ede = Ede { code: 3, text: "no probe was heard lately; answered from the last verdicts" };

@@ -1,0 +1,4 @@
+//! Answers against the RFCs, against a slow reference, and for random names.
+
+mod rfc;
+mod world;

@@ -1,0 +1,96 @@
+//! A small world for tests: zones and steering as text, answers as text.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::base::iana::Rtype;
+
+use crate::answer::explain::records::presentation;
+use crate::answer::{Answer, Client, Query, answer};
+use crate::health::{HealthMap, Verdict};
+use crate::model::{Family, Name, RegionId};
+use crate::plan::{Plan, compile};
+use crate::snapshot::Snapshot;
+use crate::spec::{self, Diagnostic, Severity, Source, Sources};
+use crate::steering::judge_pools;
+
+/// A snapshot of zones (name and text of each) and one steering file.
+pub fn snapshot(zones: &[(&str, &str)], steering: &str) -> Snapshot {
+    let (plan, found) = try_compile(zones, steering);
+    let errors: Vec<_> = found.iter().filter(|found| found.severity == Severity::Error).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    let plan = Arc::new(plan.expect("without errors there is a plan"));
+    let mut health = HealthMap::new(&plan.inventory);
+    judge_pools(&plan.inventory, &mut health);
+    Snapshot { generation: 1, plan, health }
+}
+
+pub fn try_compile(zones: &[(&str, &str)], steering: &str) -> (Option<Plan>, Vec<Diagnostic>) {
+    let zones = zones.iter().map(|(name, text)| Source::new(&format!("{name}.zone"), text)).collect();
+    let steering = (!steering.is_empty()).then(|| Source::new("steering.toml", steering));
+    let sources = Sources { zones, steering: steering.into_iter().collect() };
+    let (spec, mut found) = spec::parse(&sources, &|_, _| Err("nothing to include".into()));
+    let (plan, more) = compile(&spec, Duration::from_secs(2));
+    found.extend(more);
+    (plan, found)
+}
+
+/// Fixes the verdict of an endpoint for everybody.
+pub fn set(snapshot: &mut Snapshot, endpoint: &str, verdict: Verdict) {
+    let inventory = &snapshot.plan.inventory;
+    let id = inventory.endpoint(endpoint).expect("a test names what it wrote");
+    for region in (0..inventory.regions.len()).map(RegionId::at) {
+        for family in Family::BOTH {
+            snapshot.health.endpoint_mut(id, region, family).verdict = verdict;
+        }
+    }
+    judge_pools(inventory, &mut snapshot.health);
+}
+
+/// Asks as a client at 192.0.2.1: the answer as [`show`] writes it.
+pub fn ask(snapshot: &Snapshot, question: &str) -> String {
+    ask_from(snapshot, question, "192.0.2.1")
+}
+
+/// `NAME TYPE`, asked from an address or a prefix.
+pub fn ask_from(snapshot: &Snapshot, question: &str, client: &str) -> String {
+    with_answer(snapshot, question, client, |answer, name| show(answer, name))
+}
+
+pub fn with_answer<R>(
+    snapshot: &Snapshot,
+    question: &str,
+    client: &str,
+    look: impl FnOnce(&Answer<'_>, &[u8]) -> R,
+) -> R {
+    let (name, qtype) = question.split_once(' ').expect("a question is a name and a type");
+    let name: Name = name.parse().expect("a test writes good names");
+    let qtype = qtype.parse::<Rtype>().expect("a test writes good types").to_int();
+    let (address, prefix) = match client.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix.parse().expect("a length"))),
+        None => (client, None),
+    };
+    let address: IpAddr = address.parse().expect("a test writes good addresses");
+    let prefix = prefix.unwrap_or(if address.is_ipv4() { 32 } else { 128 });
+    let client = Client { address, prefix };
+    let query = Query { name: name.as_slice(), qtype, client, draw: 7 };
+    look(&answer(&query, snapshot, &mut ()), query.name)
+}
+
+/// `NOERROR aa; owner ttl type data; ... | authority | additional`: sections that are empty at the end are
+/// left out.
+pub fn show(answer: &Answer<'_>, question: &[u8]) -> String {
+    let mut text = format!("{:?}", answer.rcode).to_uppercase();
+    if answer.authoritative {
+        text += " aa";
+    }
+    let sections = [&answer.answer[..], &answer.authority, &answer.additional];
+    let used = sections.iter().rposition(|section| !section.is_empty()).map_or(0, |last| last + 1);
+    for section in &sections[..used] {
+        text += " |";
+        let lines = section.iter().flat_map(|set| presentation(set, question));
+        text += &lines.map(|record| format!(" {record};")).collect::<String>();
+    }
+    text
+}
