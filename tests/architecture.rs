@@ -30,7 +30,7 @@ const ROWS: &[Row] = &[
     Row("plan", Core, &["geo", "model", "spec"]),
     Row("steering", Core, &["health", "model"]),
     Row("snapshot", Core, &["health", "plan"]),
-    Row("answer", Core, &["snapshot", "steering"]),
+    Row("answer", Core, &["geo", "model", "plan", "snapshot", "steering"]),
     Row("keeper", Core, &["health", "model", "plan", "snapshot", "steering"]),
     Row("scenario", Core, &[]),
     Row("telemetry", Edge, &["model"]),
