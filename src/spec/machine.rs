@@ -1,9 +1,10 @@
 //! `config/windrose.toml`: this machine, as it runs. Every field has a default; an empty file works.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::spec::{Diagnostic, Source};
+use crate::spec::reader::{ListOf, NAME, Problem, TEXT, Table, Time, Truth, Whole, Written, key};
+use crate::spec::{Diagnostic, Source, Spanned, reader};
 
 /// This machine. Paths are as written: relative to the file.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,6 +105,271 @@ impl Default for Machine {
 
 /// Reads the file; whatever is absent or wrong has its default, and what is wrong is in the diagnostics.
 pub fn parse(source: &Source, diagnostics: &mut Vec<Diagnostic>) -> Machine {
-    let _ = (source, diagnostics);
-    todo!()
+    reader::read(source, diagnostics, machine)
+}
+
+/// The JSON schema of the file.
+pub(super) fn schema() -> serde_json::Value {
+    reader::describe(machine)
+}
+
+fn machine(table: &mut Table<'_>) -> Machine {
+    let default = Machine::default();
+    let zones = key("zones", "Directory of the zone and steering files, relative to this file.");
+    let state = key("state", "Directory of what survives a restart, relative to this file.");
+    let read = Machine {
+        zones: table.defaulted(zones, TEXT, default.zones),
+        state: table.defaulted(state, TEXT, default.state),
+        machine: table.section(key("machine", "Who this machine is."), identity),
+        dns: table.section(key("dns", "Where and how DNS is answered."), dns),
+        probe: table.section(key("probe", "The checks that run from this machine."), probe),
+        control: table.section(key("control", "How this machine is asked and told."), control),
+    };
+    table.not_yet("geo", "place clients with `net:` rules in the regions");
+    table.not_yet("fleet", "one machine alone serves and probes");
+    read
+}
+
+fn identity(table: &mut Table<'_>) -> Identity {
+    let name = key("name", "Its name in NSID, logs and status; if absent, the host's.");
+    let region =
+        key("region", "The region where it stands: its probe votes there; if absent, the default one.");
+    Identity { name: value(table.optional(name, NAME)), region: value(table.optional(region, NAME)) }
+}
+
+fn dns(table: &mut Table<'_>) -> Dns {
+    let default = Machine::default().dns;
+    let listen = key("listen", "Addresses and ports for UDP and TCP; one alone may stand without brackets.");
+    let listen = table.optional(listen.or(LISTEN), ListOf::one_or_more(LISTENER));
+    Dns {
+        listen: value(listen).map_or(default.listen, |list| list.into_iter().map(|one| one.value).collect()),
+        workers: table.defaulted(
+            key("workers", "UDP threads; 0: one for each core."),
+            Whole::within(0..=WORKERS_MAX),
+            default.workers,
+        ),
+        client_subnet: table.defaulted(
+            key("client_subnet", "Whether the EDNS client subnet option (RFC 7871) is believed."),
+            Truth,
+            default.client_subnet,
+        ),
+        udp_payload: table.defaulted(
+            key("udp_payload", "The largest UDP response, in bytes."),
+            Whole::within(512..=4096),
+            default.udp_payload,
+        ),
+        tcp_connections: table.defaulted(
+            key("tcp_connections", "TCP connections at once, at most."),
+            Whole::within(1..=CONNECTIONS_MAX),
+            default.tcp_connections,
+        ),
+        tcp_connections_per_client: table.defaulted(
+            key(
+                "tcp_connections_per_client",
+                "TCP connections at once from one address (IPv6: one /64), at most.",
+            ),
+            Whole::within(1..=CONNECTIONS_MAX),
+            default.tcp_connections_per_client,
+        ),
+        tcp_idle: table.defaulted(
+            key("tcp_idle", "A TCP connection that asks nothing for this long is closed."),
+            Time::within(TENTH..=HOUR),
+            default.tcp_idle,
+        ),
+        tcp_write: table.defaulted(
+            key("tcp_write", "A TCP client that does not take its answer for this long is cut off."),
+            Time::within(TENTH..=HOUR),
+            default.tcp_write,
+        ),
+    }
+}
+
+fn probe(table: &mut Table<'_>) -> Probe {
+    let default = Machine::default().probe;
+    Probe {
+        enabled: table.defaulted(
+            key("enabled", "Whether checks run from this machine."),
+            Truth,
+            default.enabled,
+        ),
+        report_interval: table.defaulted(
+            key(
+                "report_interval",
+                "How often the probe reports; after three of these without one it is stale.",
+            ),
+            Time::within(TENTH..=MINUTE),
+            default.report_interval,
+        ),
+        settle: table.defaulted(
+            key(
+                "settle",
+                "A start without state waits at most this long for a first opinion of every target.",
+            ),
+            Time::within(Duration::ZERO..=HOUR),
+            default.settle,
+        ),
+        concurrency: table.defaulted(
+            key("concurrency", "Checks under way at once, at most."),
+            Whole::within(1..=CONNECTIONS_MAX),
+            default.concurrency,
+        ),
+    }
+}
+
+fn control(table: &mut Table<'_>) -> Control {
+    let socket = key("socket", "The local socket; if absent, `windrose.sock` in the state directory.");
+    let read = Control { socket: value(table.optional(socket, TEXT)) };
+    table.not_yet("listen", "ask the local socket: `socket = \"...\"`");
+    read
+}
+
+fn value<T>(written: Option<Spanned<T>>) -> Option<T> {
+    written.map(|written| written.value)
+}
+
+/// An address to listen on.
+const LISTENER: Written<SocketAddr> = Written {
+    expects: "an address and a port, as \"127.0.0.1:5300\" or \"[::1]:5300\"",
+    pattern: r":\d{1,5}$",
+    parse: |text| {
+        text.parse().map_err(|_| {
+            let problem = Problem::new("bad-address", format!("`{text}` is no address and port"));
+            problem.hint(match text.parse::<IpAddr>() {
+                Ok(address) => format!("add a port: \"{}\"", SocketAddr::from((address, DNS_PORT))),
+                Err(_) => "write an address and a port, as \"127.0.0.1:5300\" or \"[::1]:5300\"".to_owned(),
+            })
+        })
+    },
+};
+
+/// [`Dns::listen`] as it would be written.
+const LISTEN: &[&str] = &["127.0.0.1:5300", "[::1]:5300"];
+
+const DNS_PORT: u16 = 53;
+
+/// More threads than any machine has cores for.
+const WORKERS_MAX: i64 = 1024;
+
+/// More connections than one process has ports for.
+const CONNECTIONS_MAX: i64 = 65_535;
+
+const TENTH: Duration = Duration::from_millis(100);
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::schema;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    const SHIPPED: &str = include_str!("../../config/windrose.toml");
+
+    fn read(text: &str) -> (Machine, Vec<Diagnostic>) {
+        let mut diagnostics = Vec::new();
+        let machine = parse(&Source::new("config/windrose.toml", text), &mut diagnostics);
+        (machine, diagnostics)
+    }
+
+    /// Every key of the schema with its default, as `section.key`.
+    fn keys() -> Vec<(String, Option<Value>)> {
+        let schema = schema::machine();
+        let top = schema["properties"].as_object().expect("properties");
+        let mut keys = Vec::new();
+        for (name, property) in top {
+            match property["properties"].as_object() {
+                None => keys.push((name.clone(), property.get("default").cloned())),
+                Some(section) => keys.extend(
+                    section
+                        .iter()
+                        .map(|(key, property)| (format!("{name}.{key}"), property.get("default").cloned())),
+                ),
+            }
+        }
+        keys
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(read(""), (Machine::default(), Vec::new()));
+    }
+
+    #[test]
+    fn the_shipped_file_says_what_holds_anyway() {
+        assert_eq!(read(SHIPPED), (Machine::default(), Vec::new()));
+    }
+
+    #[test]
+    fn the_shipped_file_has_every_key_with_its_default() {
+        let shipped: toml::Value = toml::from_str(SHIPPED).expect("TOML");
+        for (key, default) in keys() {
+            let (section, name) = key.split_once('.').unwrap_or(("", &key));
+            let table = if section.is_empty() { Some(&shipped) } else { shipped.get(section) };
+            let written = table.and_then(|table| table.get(name));
+            let written = written.map(|value| serde_json::to_value(value).expect("plain data"));
+            assert_eq!(written, default, "{key}");
+            assert!(default.is_some() || SHIPPED.contains(&format!("\n# {name} = ")), "{key} is not there");
+        }
+    }
+
+    #[test]
+    fn the_defaults_that_the_schema_tells_are_those_that_hold() {
+        let mut text = String::new();
+        let mut section = String::new();
+        let mut keys = keys();
+        keys.sort_by_key(|(key, _)| key.contains('.'));
+        for (key, default) in keys {
+            let (table, name) = key.split_once('.').unwrap_or(("", &key));
+            if table != section {
+                text.push_str(&format!("[{table}]\n"));
+                section = table.to_owned();
+            }
+            if let Some(default) = default {
+                text.push_str(&format!("{name} = {default}\n"));
+            }
+        }
+        assert_eq!(read(&text), (Machine::default(), Vec::new()), "{text}");
+    }
+
+    #[test]
+    fn what_is_written_holds() {
+        let (machine, diagnostics) = read(
+            "zones = \"/srv/zones\"\n[machine]\nname = \"ns1\"\nregion = \"eu\"\n[dns]\nlisten = \"0.0.0.0:53\"\n\
+             workers = 2\nclient_subnet = false\ntcp_idle = \"1m30s\"\n[control]\nsocket = \"w.sock\"\n",
+        );
+        assert_eq!(diagnostics, []);
+        assert_eq!(machine.zones, "/srv/zones");
+        assert_eq!(machine.machine, Identity { name: Some("ns1".into()), region: Some("eu".into()) });
+        assert_eq!(machine.dns.listen, [SocketAddr::from(([0, 0, 0, 0], 53))]);
+        assert_eq!((machine.dns.workers, machine.dns.client_subnet), (2, false));
+        assert_eq!(machine.dns.tcp_idle, Duration::from_secs(90));
+        assert_eq!(machine.control.socket.as_deref(), Some("w.sock"));
+        assert_eq!(machine.probe, Machine::default().probe);
+    }
+
+    #[test]
+    fn what_is_wrong_has_its_default_and_the_rest_holds() {
+        let (machine, diagnostics) = read("[dns]\nworkers = 2\nudp_payload = 65535\ntcp_idle = 10\n");
+        let codes: Vec<&str> = diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
+        assert_eq!(codes, ["out-of-range", "bare-number"]);
+        assert_eq!(machine.dns, Dns { workers: 2, ..Machine::default().dns });
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "([a-z_]+ ?= ?[\"\\[\\]{}a-z0-9:,.-]*\n|\\[+[a-z.]*\\]+\n|.{0,9}\n?){0,12}") {
+            read(&text);
+        }
+
+        #[test]
+        fn no_damage_to_a_good_file_makes_it_panic(at in 0..SHIPPED.len(), gone in 0..200usize, new in ".{0,3}") {
+            let bytes = SHIPPED.as_bytes();
+            let end = (at + gone).min(bytes.len());
+            let damaged = [&bytes[..at], new.as_bytes(), &bytes[end..]].concat();
+            read(&String::from_utf8_lossy(&damaged));
+        }
+    }
 }

@@ -13,6 +13,7 @@ pub mod diagnostic;
 pub mod duration;
 pub mod machine;
 pub mod master;
+mod reader;
 pub mod schema;
 pub mod steering;
 mod suggest;

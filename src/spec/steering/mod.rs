@@ -1,10 +1,20 @@
 //! A steering file (`zones/*.toml`), as written.
+//!
+//! ```text
+//!   text --read (keys)--values (what stands behind them)--> SteeringFile + every diagnostic
+//! ```
+//!
+//! What can be said of one value alone is said here; what it means beside others is for the compiler. A
+//! definition with something wrong in it stays, so that those who name it are not told that it is unknown.
+
+mod read;
+mod values;
 
 use std::time::Duration;
 
 use crate::geo::Matcher;
 use crate::model::{Coordinates, Failback, MinUp, Name, OnDown, Policy};
-use crate::spec::{Diagnostic, Source, Spanned};
+use crate::spec::{Diagnostic, Source, Spanned, reader};
 
 /// One steering file.
 #[derive(Clone, Debug)]
@@ -174,6 +184,94 @@ pub struct NameSpec {
 
 /// Reads a steering file. What could not be read is left out and in the diagnostics.
 pub fn parse(source: &Source, diagnostics: &mut Vec<Diagnostic>) -> SteeringFile {
-    let _ = (source, diagnostics);
-    todo!()
+    reader::read(source, diagnostics, |table| read::file(table, source))
+}
+
+/// The JSON schema of a steering file.
+pub(super) fn schema() -> serde_json::Value {
+    reader::describe(|table| read::file(table, &Source::new("", "")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+zone = "example.org"
+
+[regions.eu]
+at      = [50.11, 8]
+clients = ["net:198.18.0.0/15", "net:2001:db8::/32"]
+[regions.us]
+default = true
+
+[monitors.web]
+type     = "http"
+port     = 80
+path     = "/healthz"
+host     = "www.example.org"
+headers  = { "X-Probe" = "windrose", "Accept" = "*/*" }
+expect   = { status = ["200-299", "304", 404], body = "ok" }
+interval = "5s"
+timeout  = "2s"
+recheck  = "500ms"
+fall     = 4
+rise     = 1
+quorum   = "60%"
+[monitors.cert]
+type = "tls"
+tls = { verify = false, name = "x.example.org", roots = "ca.pem", warn_before = "21d" }
+
+[endpoints.fra]
+region   = "eu"
+ipv4     = "192.0.2.10"
+ipv6     = "2001:db8::10"
+monitors = ["web"]
+[endpoints.cdn]
+cname    = "example.cdn.example.net."
+
+[pools.www]
+policy   = "nearest"
+members  = ["fra", { use = "cdn", weight = 3, bias = -5, regions = ["eu"], default = true }]
+fallback = "cdn"
+min_up   = "50%"
+answers  = 2
+on_down  = "nodata"
+failback = "10m"
+trickle  = "5%"
+fence    = true
+sticky   = true
+map      = "world"
+[[pools.api.members]]
+use = "fra"
+[pools.api]
+policy = "all"
+
+[names."www"]
+pool = "www"
+ttl  = 30
+ttl_min = "5s"
+rto = "1m"
+[names]
+"*.shop" = { pool = "www" }
+"@".pool = "api"
+"a.example.net.".pool = "api"
+"#;
+
+    fn read(text: &str) -> (SteeringFile, Vec<Diagnostic>) {
+        let mut diagnostics = Vec::new();
+        let file = parse(&Source::new("zones/example.org.toml", text), &mut diagnostics);
+        (file, diagnostics)
+    }
+
+    fn value<T: Clone>(spanned: &Option<Spanned<T>>) -> Option<T> {
+        spanned.as_ref().map(|spanned| spanned.value.clone())
+    }
+
+    #[test]
+    fn a_good_file_is_read_as_written() {
+        let (file, diagnostics) = read(GOOD);
+        assert_eq!(crate::spec::diagnostic::render(&diagnostics, false), "");
+        assert_eq!(value(&file.zone).as_deref(), Some("example.org"));
+    }
 }

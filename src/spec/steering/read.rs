@@ -1,0 +1,331 @@
+//! The keys of a steering file: what each is called, what it means, what it looks like.
+
+use std::time::Duration;
+
+use crate::model::{OnDown, Policy, Pool};
+use crate::spec::reader::{
+    Item, ListOf, NAME, NamedTables, Problem, Reporter, Shape, TEXT, Table, TableOf, Texts, Time, Truth,
+    Whole, Word, key,
+};
+use crate::spec::steering::values::{
+    At, FAILBACK_MAX, HEADER_NAME, HEADER_VALUE, HOST, HOST_NAME, IPV4, IPV6, MATCHER, METHOD, OWNER, PATH,
+    QUORUM, Returning, Seconds, Share, Status, UpAtLeast, ZONE,
+};
+use crate::spec::steering::{
+    EndpointSpec, MemberSpec, MonitorKind, MonitorSpec, NameSpec, PoolSpec, RegionSpec, SteeringFile,
+};
+use crate::spec::{Source, Spanned};
+
+/// All of a file.
+pub fn file(table: &mut Table<'_>, source: &Source) -> SteeringFile {
+    SteeringFile {
+        source: source.clone(),
+        zone: table.optional(
+            key("zone", "What the names are relative to; if absent, the stem of this file's name."),
+            ZONE,
+        ),
+        regions: named(
+            table,
+            "regions",
+            "Parts of the world: where clients are, and where endpoints are.",
+            region,
+        ),
+        monitors: named(
+            table,
+            "monitors",
+            "What to ask endpoints, how to judge the reply, how often.",
+            monitor,
+        ),
+        endpoints: named(table, "endpoints", "Places that serve.", endpoint),
+        pools: named(table, "pools", "Members, and the policy that picks among them.", pool),
+        names: table
+            .optional(
+                key(
+                    "names",
+                    "The names whose answers are chosen: relative to the zone, \"@\", or with a final dot.",
+                ),
+                NamedTables { name: OWNER, asks: name },
+            )
+            .map(|written| written.value)
+            .unwrap_or_default(),
+    }
+}
+
+fn named<T>(
+    table: &mut Table<'_>,
+    kind: &'static str,
+    means: &'static str,
+    asks: fn(&mut Table<'_>) -> Option<T>,
+) -> Vec<super::Named<T>> {
+    let tables = NamedTables { name: NAME, asks };
+    table.optional(key(kind, means), tables).map(|written| written.value).unwrap_or_default()
+}
+
+fn region(table: &mut Table<'_>) -> Option<RegionSpec> {
+    Some(RegionSpec {
+        at: table.optional(key("at", "Where it is, for distances: [latitude, longitude] in degrees."), At),
+        clients: table
+            .list(key("clients", "The clients in it: \"net:PREFIX\", the longest match wins."), MATCHER),
+        default: table.optional(
+            key("default", "Whether it takes the clients that nothing else places.").or(false),
+            Truth,
+        ),
+    })
+}
+
+/// A type that cannot be read counts as http, which most keys fit: the monitor stays known by its name.
+fn monitor(table: &mut Table<'_>) -> Option<MonitorSpec> {
+    let kind = table.required(key("type", "What one check does."), MONITOR_KIND);
+    let port = key("port", "Port to connect to; if absent, 80 for http, 443 for https and tls.");
+    let port = table.optional(port, Whole::within(1..=65535));
+    let path = table.optional(key("path", "Path and query to ask for.").or("/"), PATH);
+    let method = table.optional(key("method", "Method of the request.").or("GET"), METHOD);
+    let host =
+        key("host", "Host header, and the name for TLS; the connection goes to the endpoint's address.");
+    let host = table.optional(host, HOST);
+    let headers = key("headers", "Headers to send.");
+    let headers = table.optional(headers, Texts { name: HEADER_NAME, text: HEADER_VALUE });
+    let expect = table.section(key("expect", "What a good reply is."), expect);
+    let tls = table.section(key("tls", "How the certificate is judged."), tls);
+    Some(MonitorSpec {
+        kind: kind.unwrap_or(Spanned { value: MonitorKind::Http, span: 0..0 }),
+        port,
+        path,
+        method,
+        host,
+        headers: headers.map(|written| written.value).unwrap_or_default(),
+        expect_status: expect.status,
+        expect_body: expect.body,
+        tls_verify: tls.verify,
+        tls_name: tls.name,
+        tls_roots: tls.roots,
+        tls_warn_before: tls.warn_before,
+        interval: table.optional(
+            key("interval", "From the start of one check to the start of the next.").or("5s"),
+            Time::within(PAUSE_MIN..=PAUSE_MAX),
+        ),
+        timeout: table.optional(
+            key("timeout", "A check that takes longer has failed.").or("2s"),
+            Time::within(TIMEOUT_MIN..=TIMEOUT_MAX),
+        ),
+        recheck: table.optional(
+            key("recheck", "Instead of the interval, while results speak against what is held.").or("1s"),
+            Time::within(PAUSE_MIN..=PAUSE_MAX),
+        ),
+        fall: table.optional(
+            key("fall", "Failures in a row until it is down.").or(3),
+            Whole::within(1..=IN_A_ROW_MAX),
+        ),
+        rise: table.optional(
+            key("rise", "Successes in a row until it is up.").or(2),
+            Whole::within(1..=IN_A_ROW_MAX),
+        ),
+        quorum: table
+            .optional(key("quorum", "Share of a region's probes that must say down.").or("75%"), QUORUM),
+    })
+}
+
+struct ExpectKeys {
+    status: Vec<Spanned<std::ops::RangeInclusive<u16>>>,
+    body: Option<Spanned<String>>,
+}
+
+fn expect(table: &mut Table<'_>) -> ExpectKeys {
+    let status = key("status", "Any of these: \"200-299\", \"204\" or 204.").or(STATUS_DEFAULT);
+    ExpectKeys {
+        status: table
+            .optional(status, ListOf::one_or_more(Status))
+            .map(|list| list.value)
+            .unwrap_or_default(),
+        body: table.optional(key("body", "A text that the first 64 KiB of the body must hold."), TEXT),
+    }
+}
+
+struct TlsKeys {
+    verify: Option<Spanned<bool>>,
+    name: Option<Spanned<String>>,
+    roots: Option<Spanned<String>>,
+    warn_before: Option<Spanned<Duration>>,
+}
+
+fn tls(table: &mut Table<'_>) -> TlsKeys {
+    TlsKeys {
+        verify: table.optional(key("verify", "Whether the certificate must be valid.").or(true), Truth),
+        name: table.optional(key("name", "The name to ask for and to verify; if absent, the host."), HOST),
+        roots: table
+            .optional(key("roots", "A PEM file with the roots to trust instead of this machine's."), TEXT),
+        warn_before: table.optional(
+            key("warn_before", "A certificate that ends sooner than this is warned of.").or("14d"),
+            Time::within(Duration::ZERO..=YEARS),
+        ),
+    }
+}
+
+fn endpoint(table: &mut Table<'_>) -> Option<EndpointSpec> {
+    Some(EndpointSpec {
+        region: table.optional(key("region", "The region it stands in."), NAME),
+        at: table.optional(key("at", "Where it is, if not where its region is."), At),
+        ipv4: table.optional(key("ipv4", "What a query for A is answered with."), IPV4),
+        ipv6: table.optional(key("ipv6", "What a query for AAAA is answered with."), IPV6),
+        cname: table.optional(
+            key("cname", "Instead of addresses: the name it goes by, with a final dot."),
+            HOST_NAME,
+        ),
+        monitors: table
+            .list(key("monitors", "The checks that must pass; without any it is always up."), NAME),
+    })
+}
+
+/// A policy that cannot be read counts as failover: the pool stays known by its name.
+fn pool(table: &mut Table<'_>) -> Option<PoolSpec> {
+    let policy = table.required(key("policy", "How one member is picked."), POLICY);
+    let members = key("members", "Endpoints or pools, by name, or with settings of their own.");
+    let members = table.required(members, ListOf::some(Member));
+    Some(PoolSpec {
+        policy: policy.unwrap_or(Spanned { value: Policy::Failover, span: 0..0 }),
+        members: members
+            .map(|list| list.value.into_iter().map(|member| member.value).collect())
+            .unwrap_or_default(),
+        answers: table.optional(
+            key("answers", "How many members one answer carries; if absent 1, for `all` 8."),
+            Whole::within(1..=i64::from(Pool::ANSWERS_MAX)),
+        ),
+        min_up: table.optional(
+            key("min_up", "With fewer members up (a number, or a percentage) the pool is down.").or(1),
+            UpAtLeast,
+        ),
+        fallback: table
+            .optional(key("fallback", "An endpoint or a pool to use when this pool is down."), NAME),
+        on_down: table.optional(
+            key("on_down", "What is answered when the pool and its fallback are down.").or("serve-all"),
+            ON_DOWN,
+        ),
+        failback: table
+            .optional(key("failback", "When a member that recovered is used again.").or("auto"), Returning),
+        trickle: table.optional(
+            key("trickle", "Share of answers that goes to the next member anyway, to prove it.").or(0),
+            Share,
+        ),
+        fence: table.optional(
+            key("fence", "Whether a client never gets an answer from outside its rule.").or(false),
+            Truth,
+        ),
+        sticky: table
+            .optional(key("sticky", "Whether the same client subnet gets the same member.").or(false), Truth),
+        map: table.optional(key("map", "The map whose regions the rules name.").or("world"), NAME),
+    })
+}
+
+/// A member of a pool: a name, or a table.
+struct Member;
+
+impl Shape for Member {
+    type Value = MemberSpec;
+
+    fn expects(&self) -> String {
+        "the name of an endpoint or pool, or { use = \"...\", ... }".into()
+    }
+
+    fn read(&self, item: &Item<'_>, reporter: &mut Reporter) -> Option<MemberSpec> {
+        if item.get_ref().is_table() {
+            return TableOf(member).read(item, reporter)?;
+        }
+        if !item.get_ref().is_str() {
+            reporter.error(item.span(), Problem::wrong_type(&self.expects(), item));
+            return None;
+        }
+        let picks = Spanned { value: NAME.read(item, reporter)?, span: item.span() };
+        Some(MemberSpec { picks, weight: None, bias: None, regions: Vec::new(), default: None })
+    }
+
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({ "anyOf": [NAME.schema(), TableOf(member).schema()] })
+    }
+}
+
+fn member(table: &mut Table<'_>) -> Option<MemberSpec> {
+    let picks = table.required(key("use", "The endpoint or pool."), NAME);
+    let weight = table.optional(
+        key("weight", "`weighted`: its share; 0: only when every other one is down.").or(1),
+        Whole::within(0..=WEIGHT_MAX),
+    );
+    let bias = table.optional(
+        key("bias", "`nearest`: pulls clients in (up to 99) or pushes them away (down to -99).").or(0),
+        Whole::within(-99..=99),
+    );
+    let regions = table.list(key("regions", "`geo`: the client regions it is for."), NAME);
+    let default =
+        table.optional(key("default", "`geo`: whether it is for clients of no rule.").or(false), Truth);
+    Some(MemberSpec { picks: picks?, weight, bias, regions, default })
+}
+
+/// A name whose pool cannot be read is left out: nothing refers to it.
+fn name(table: &mut Table<'_>) -> Option<NameSpec> {
+    let pool = table.required(key("pool", "The pool that answers."), NAME);
+    let ttl =
+        table.optional(key("ttl", "Seconds to live of an answer while all is settled.").or(30), Seconds);
+    let ttl_min =
+        key("ttl_min", "Seconds to live while something moves; if absent, half of `ttl`, at least 1.");
+    let ttl_min = table.optional(ttl_min, Seconds);
+    let rto =
+        key("rto", "The failover time that must be kept: the configuration is refused if it cannot be.");
+    let rto = table.optional(rto, Time::within(PAUSE_MIN..=FAILBACK_MAX));
+    Some(NameSpec { pool: pool?, ttl, ttl_min, rto })
+}
+
+const MONITOR_KIND: Word<MonitorKind> = Word {
+    what: "monitor type",
+    words: &[
+        ("http", MonitorKind::Http),
+        ("https", MonitorKind::Https),
+        ("tcp", MonitorKind::Tcp),
+        ("tls", MonitorKind::Tls),
+    ],
+    later: &["dns", "icmp", "grpc"],
+};
+
+const POLICY: Word<Policy> = Word {
+    what: "policy",
+    words: &[
+        ("failover", Policy::Failover),
+        ("weighted", Policy::Weighted),
+        ("nearest", Policy::Nearest),
+        ("geo", Policy::Geo),
+        ("all", Policy::All),
+    ],
+    later: &["latency"],
+};
+
+const ON_DOWN: Word<OnDown> = Word {
+    what: "`on_down`",
+    words: &[
+        ("serve-all", OnDown::ServeAll),
+        ("static", OnDown::Static),
+        ("nodata", OnDown::NoData),
+        ("servfail", OnDown::ServFail),
+    ],
+    later: &[],
+};
+
+const STATUS_DEFAULT: &[&str] = &["200-299"];
+
+/// More often than this, checks are load.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+
+/// More seldom than this, nobody can speak of health.
+const PAUSE_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// No network answers sooner.
+const TIMEOUT_MIN: Duration = Duration::from_millis(10);
+
+/// Nobody waits longer.
+const TIMEOUT_MAX: Duration = Duration::from_secs(60);
+
+/// With more results in a row asked for, nothing would ever turn.
+const IN_A_ROW_MAX: i64 = 100;
+
+/// The weights of a full pool still add up within 32 bits.
+const WEIGHT_MAX: i64 = 1_000_000;
+
+/// Longer than any certificate lives.
+const YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
