@@ -131,3 +131,51 @@ impl<'b> Beside<'b> {
 fn chosen(rtype: Rtype) -> bool {
     matches!(rtype, Rtype::A | Rtype::AAAA | Rtype::CNAME)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::compile::fixture::{WORLD, compile_beside};
+
+    fn codes(records: &str, members: &str, rest: &str) -> Vec<&'static str> {
+        let pool = format!("[pools.p]\npolicy = \"failover\"\nmembers = {members}\n{rest}\n");
+        compile_beside(records, &format!("{WORLD}{pool}[names.www]\npool = \"p\"\n")).codes()
+    }
+
+    const NONE: [&str; 0] = [];
+
+    #[test]
+    fn other_types_stand_beside_a_steered_name() {
+        assert_eq!(codes("www TXT hello", "[\"fra\"]", ""), NONE);
+    }
+
+    #[test]
+    fn a_static_cname_at_a_steered_name_is_an_error() {
+        assert_eq!(codes("www CNAME ns1", "[\"fra\"]", ""), ["cname-beside"]);
+    }
+
+    #[test]
+    fn a_cname_cannot_be_at_the_apex() {
+        let pools = "[pools.p]\npolicy = \"failover\"\nmembers = [\"fra\"]\nfallback = \"cdn\"\n[names.\"@\"]\npool = \"p\"\n";
+        assert_eq!(compile_beside("", &format!("{WORLD}{pools}")).codes(), ["cname-at-apex"]);
+    }
+
+    #[test]
+    fn a_steered_cname_beside_other_records_is_a_warning() {
+        assert_eq!(codes("www TXT hello", "[\"cdn\"]", ""), ["cname-with-others"]);
+        assert_eq!(codes("www A 192.0.2.1", "[\"cdn\"]", ""), NONE);
+    }
+
+    #[test]
+    fn a_static_last_resort_must_be_there() {
+        assert_eq!(codes("", "[\"fra\"]", "on_down = \"static\""), ["no-static"]);
+        assert_eq!(codes("www TXT hello", "[\"fra\"]", "on_down = \"static\""), ["no-static"]);
+        assert_eq!(codes("www A 192.0.2.1", "[\"fra\"]", "on_down = \"static\""), NONE);
+    }
+
+    #[test]
+    fn static_records_of_a_family_that_no_member_has_are_warned_of() {
+        assert_eq!(codes("www AAAA 2001:db8::1", "[\"iad\"]", ""), ["unserved-static"]);
+        assert_eq!(codes("www AAAA 2001:db8::1", "[\"iad\"]", "on_down = \"static\""), NONE);
+        assert_eq!(codes("www AAAA 2001:db8::1", "[\"fra\"]", ""), NONE);
+    }
+}

@@ -101,3 +101,47 @@ impl<'c> Chains<'c> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::compile::fixture::{Compiled, WORLD, compile_beside};
+
+    fn steer(names: &[(&str, &str)]) -> Compiled {
+        let mut text = WORLD.to_owned();
+        for (number, (name, cname)) in names.iter().enumerate() {
+            text += &format!("[endpoints.e{number}]\ncname = \"{cname}.example.org.\"\n");
+            text +=
+                &format!("[pools.p{number}]\npolicy = \"failover\"\nmembers = [\"fra\", \"e{number}\"]\n");
+            text += &format!("[names.\"{name}\"]\npool = \"p{number}\"\n");
+        }
+        compile_beside("there.shop TXT here", &text)
+    }
+
+    #[test]
+    fn a_cname_that_is_the_steered_name_itself_is_an_error() {
+        let compiled = steer(&[("www", "WWW")]);
+        let found = compiled.only("cname-loop");
+        assert!(
+            found.message.contains("endpoint `e0` (cname WWW.example.org) -> pool `p0`"),
+            "{}",
+            found.message
+        );
+        assert!(found.place.as_ref().unwrap().text.starts_with("cname ="));
+    }
+
+    #[test]
+    fn a_chain_of_steered_names_that_comes_back_is_an_error() {
+        assert_eq!(steer(&[("a", "b"), ("b", "c"), ("c", "a")]).codes(), ["cname-loop"]);
+    }
+
+    #[test]
+    fn a_chain_of_steered_names_that_ends_is_fine() {
+        assert_eq!(steer(&[("a", "b"), ("b", "c")]).codes(), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_wildcard_is_followed_where_it_answers() {
+        assert_eq!(steer(&[("*.shop", "any.shop")]).codes(), ["cname-loop"]);
+        assert_eq!(steer(&[("*.shop", "there.shop")]).codes(), [] as [&str; 0]);
+    }
+}

@@ -143,3 +143,45 @@ fn refuse_second(written: &Written<'_, PoolSpec>, first: &MemberSpec, second: &M
         .and(written.place(&first.picks), "first here")
         .hint("remove one of them; for a larger share, give it a `weight`")
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::compile::fixture::{WORLD, compile, compile_pool};
+
+    #[test]
+    fn a_loop_of_pools_is_printed() {
+        let compiled = compile(
+            "[pools.a]\npolicy = \"all\"\nmembers = [\"b\"]\n[pools.b]\npolicy = \"failover\"\nmembers = [\"c\"]\n\
+             [pools.c]\npolicy = \"failover\"\nmembers = [\"b\"]\nfallback = \"a\"\n",
+        );
+        let messages: Vec<_> = compiled.diagnostics.iter().map(|found| found.message.as_str()).collect();
+        assert!(messages.contains(&"these pools pick each other: b -> c -> b"), "{messages:?}");
+        assert!(messages.contains(&"these pools pick each other: a -> b -> c -> a"), "{messages:?}");
+    }
+
+    #[test]
+    fn a_member_may_be_there_once() {
+        let compiled = compile_pool("policy = \"all\"\nmembers = [\"fra\", \"iad\", \"fra\"]");
+        assert_eq!(compiled.codes(), ["duplicate-member"]);
+        assert_eq!(compiled.only("duplicate-member").related.len(), 1);
+    }
+
+    #[test]
+    fn more_members_than_fit_are_an_error() {
+        let endpoints: String =
+            (0..4097).map(|n| format!("[endpoints.e{n}]\ncname = \"cdn.example.net.\"\n")).collect();
+        let members: Vec<String> = (0..4097).map(|n| format!("\"e{n}\"")).collect();
+        let pool = format!("[pools.www]\npolicy = \"failover\"\nmembers = [{}]\n", members.join(", "));
+        assert_eq!(compile(&format!("{endpoints}{pool}")).codes(), ["too-large"]);
+    }
+
+    #[test]
+    fn a_region_named_twice_in_a_rule_counts_once() {
+        let compiled = compile(&format!(
+            "{WORLD}[pools.www]\npolicy = \"geo\"\n\
+             members = [{{ use = \"fra\", regions = [\"eu\", \"eu\"] }}, {{ use = \"iad\", default = true }}]\n"
+        ));
+        assert_eq!(compiled.codes(), ["repeated"]);
+        assert_eq!(compiled.pool("www").members[0].regions.len(), 1);
+    }
+}

@@ -153,3 +153,66 @@ impl Targets {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::compile::fixture::{WORLD, compile};
+
+    #[test]
+    fn an_endpoint_without_a_place_has_that_of_its_region() {
+        let compiled = compile(WORLD);
+        let region = &compiled.plan().inventory.regions[compiled.region("eu").index()];
+        assert_eq!(compiled.endpoint("fra").at, region.at);
+    }
+
+    #[test]
+    fn each_monitor_and_address_is_a_target_of_its_family() {
+        let compiled = compile(WORLD);
+        let fra = compiled.endpoint("fra");
+        assert_eq!(fra.targets.each_ref().map(Vec::len), [1, 1]);
+        assert_eq!(compiled.endpoint("iad").targets.each_ref().map(Vec::len), [1, 0]);
+        assert_eq!(compiled.plan().inventory.targets.len(), 3);
+    }
+
+    #[test]
+    fn endpoints_of_one_address_share_a_target() {
+        let twin = "[endpoints.twin]\nipv4 = \"203.0.113.20\"\nmonitors = [\"web\"]\n";
+        let compiled = compile(&format!("{WORLD}{twin}"));
+        assert_eq!(compiled.endpoint("twin").targets, compiled.endpoint("iad").targets);
+        assert_eq!(compiled.codes(), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn an_endpoint_that_can_answer_no_query_is_an_error() {
+        let compiled = compile(&format!("{WORLD}[endpoints.nowhere]\nmonitors = [\"web\"]\n"));
+        assert_eq!(compiled.codes(), ["no-address"]);
+    }
+
+    #[test]
+    fn addresses_and_a_cname_are_an_error() {
+        let compiled = compile("[endpoints.both]\nipv4 = \"192.0.2.1\"\ncname = \"cdn.example.net.\"\n");
+        assert_eq!(compiled.codes(), ["two-kinds"]);
+    }
+
+    #[test]
+    fn a_cname_cannot_be_checked() {
+        let compiled =
+            compile(&format!("{WORLD}[endpoints.x]\ncname = \"x.example.net.\"\nmonitors = [\"web\"]\n"));
+        assert_eq!(compiled.codes(), ["unwatchable"]);
+    }
+
+    #[test]
+    fn an_endpoint_without_a_monitor_is_warned_of_and_a_cname_is_not() {
+        let compiled =
+            compile("[endpoints.a]\nipv4 = \"192.0.2.1\"\n[endpoints.b]\ncname = \"b.example.net.\"\n");
+        assert!(compiled.only("unmonitored").message.starts_with("endpoint `a`"));
+    }
+
+    #[test]
+    fn a_monitor_named_twice_is_one() {
+        let twice = "[endpoints.x]\nipv4 = \"192.0.2.1\"\nmonitors = [\"web\", \"web\"]\n";
+        let compiled = compile(&format!("{WORLD}{twice}"));
+        assert_eq!(compiled.codes(), ["repeated"]);
+        assert_eq!(compiled.endpoint("x").targets[0].len(), 1);
+    }
+}

@@ -63,3 +63,33 @@ fn members(pools: &[Pool]) -> Vec<usize> {
     members.dedup();
     members
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::compile::fixture::{WORLD, compile};
+
+    fn codes(inner: &str, rest: &str) -> Vec<&'static str> {
+        let inner = format!("[pools.inner]\npolicy = \"failover\"\nmembers = [\"fra\"]\n{inner}\n");
+        let outer =
+            "[pools.outer]\npolicy = \"failover\"\nmembers = [\"inner\"]\n[names.www]\npool = \"outer\"\n";
+        compile(&format!("{WORLD}{inner}{outer}{rest}")).codes()
+    }
+
+    #[test]
+    fn what_a_nested_pool_says_of_being_down_is_never_heard() {
+        assert_eq!(codes("fallback = \"iad\"\non_down = \"nodata\"", ""), ["unheard", "unheard"]);
+    }
+
+    #[test]
+    fn a_pool_that_a_name_points_at_too_is_heard() {
+        let name = "[names.api]\npool = \"inner\"\n";
+        assert_eq!(codes("fallback = \"iad\"\non_down = \"nodata\"", name), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_fallback_has_its_own_fallback_heard() {
+        let name = "[pools.api]\npolicy = \"all\"\nmembers = [\"iad\"]\nfallback = \"inner\"\n[names.api]\npool = \"api\"\n";
+        assert_eq!(codes("fallback = \"iad\"", name), [] as [&str; 0]);
+        assert_eq!(codes("on_down = \"nodata\"", name), ["unheard"]);
+    }
+}

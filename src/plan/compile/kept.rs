@@ -43,3 +43,36 @@ fn broken(promise: &Promise, plan: &Plan, rto: Duration, site: &Site<'_>) -> Dia
     );
     Diagnostic::error("rto", site.place(), message).hint(hint)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::compile::fixture::{WORLD, compile};
+
+    fn demand(member: &str, rto: &str) -> crate::plan::compile::fixture::Compiled {
+        compile(&format!(
+            "{WORLD}[pools.www]\npolicy = \"failover\"\nmembers = [\"{member}\"]\n[names.www]\npool = \"www\"\nrto = \"{rto}\"\n"
+        ))
+    }
+
+    #[test]
+    fn a_demand_that_can_be_kept_is_fine() {
+        assert_eq!(demand("fra", "44s").codes(), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_demand_that_cannot_be_kept_is_an_error_with_the_arithmetic() {
+        let compiled = demand("fra", "43s");
+        let found = compiled.only("rto");
+        assert_eq!(found.message, "`www.example.org` can take 43.5s to fail over, more than its rto of 43s");
+        let hint = found.hint.as_deref().unwrap();
+        assert!(
+            hint.starts_with("43.5s = detection 11.5s + publication 2s + cached 30s; monitor `web`"),
+            "{hint}"
+        );
+    }
+
+    #[test]
+    fn a_demand_on_what_nothing_watches_is_an_error() {
+        assert!(demand("cdn", "1h").only("rto").message.contains("nothing checks"));
+    }
+}

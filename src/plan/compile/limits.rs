@@ -47,3 +47,27 @@ const VERDICTS_MAX: usize = 4_000_000;
 
 /// Candidates in the orders of all pools together ([`crate::model::Pool::order`]): about 200 MB.
 pub const CANDIDATES_MAX: usize = 16_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::compile::fixture::compile;
+
+    #[test]
+    fn too_many_regions_are_an_error() {
+        let regions: String = (0..=REGIONS_MAX).map(|n| format!("[regions.r{n}]\n")).collect();
+        assert_eq!(compile(&regions).codes(), ["too-large"]);
+    }
+
+    #[test]
+    fn too_many_candidates_are_an_error() {
+        let regions: String = (0..9000).map(|n| format!("[regions.r{n}]\n")).collect();
+        let endpoints: String =
+            (0..400).map(|n| format!("[endpoints.e{n}]\ncname = \"cdn.example.net.\"\n")).collect();
+        let members: Vec<String> = (0..400).map(|n| format!("\"e{n}\"")).collect();
+        let pools: String = (0..5)
+            .map(|n| format!("[pools.p{n}]\npolicy = \"failover\"\nmembers = [{}]\n", members.join(",")))
+            .collect();
+        assert_eq!(compile(&format!("{regions}{endpoints}{pools}")).codes(), ["too-large"]);
+    }
+}

@@ -22,6 +22,8 @@ mod beside;
 mod chains;
 mod drafts;
 mod endpoints;
+#[cfg(test)]
+mod fixture;
 mod heeded;
 mod kept;
 mod keys;

@@ -171,3 +171,71 @@ const WARN_BEFORE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// RFC 6298: the first retransmission of a SYN.
 const SYN_RETRY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::compile::fixture::compile;
+
+    fn monitor(settings: &str) -> Monitor {
+        compile(&format!("[monitors.web]\n{settings}\n")).plan().inventory.monitors[0].clone()
+    }
+
+    #[test]
+    fn what_is_left_out_has_its_default() {
+        let monitor = monitor("type = \"http\"");
+        let expected = Monitor {
+            name: "web".into(),
+            ask: Ask::Http {
+                port: 80,
+                tls: None,
+                method: "GET".into(),
+                path: "/".into(),
+                host: None,
+                headers: Vec::new(),
+                expect: Expect { status: vec![200..=299], body: None },
+            },
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(2),
+            recheck: Duration::from_secs(1),
+            fall: 3,
+            rise: 2,
+            quorum: 75,
+        };
+        assert_eq!(monitor, expected);
+    }
+
+    #[test]
+    fn a_short_interval_is_its_own_recheck() {
+        assert_eq!(monitor("type = \"http\"\ninterval = \"400ms\"").recheck, Duration::from_millis(400));
+    }
+
+    #[test]
+    fn the_host_is_the_name_that_a_certificate_must_have() {
+        let Ask::Tls { port, tls } = monitor("type = \"tls\"\nhost = \"www.example.org\"").ask else {
+            panic!()
+        };
+        assert_eq!((port, tls.name.as_deref(), tls.verify), (443, Some("www.example.org"), true));
+    }
+
+    #[test]
+    fn a_tcp_check_must_say_its_port() {
+        assert_eq!(compile("[monitors.web]\ntype = \"tcp\"\n").codes(), ["no-port"]);
+    }
+
+    #[test]
+    fn keys_of_another_type_are_errors() {
+        let compiled =
+            compile("[monitors.web]\ntype = \"tcp\"\nport = 80\npath = \"/\"\ntls.verify = true\n");
+        assert_eq!(compiled.codes(), ["misplaced-key", "misplaced-key"]);
+    }
+
+    #[test]
+    fn risky_settings_are_warned_of() {
+        let compiled = compile(
+            "[monitors.web]\ntype = \"https\"\ntls.verify = false\ntimeout = \"500ms\"\nrecheck = \"9s\"\n",
+        );
+        assert_eq!(compiled.codes(), ["short-timeout", "slow-recheck", "unverified"]);
+        compiled.plan();
+    }
+}

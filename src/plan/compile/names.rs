@@ -187,3 +187,69 @@ fn example(wanted: &str, name: &str) -> String {
 
 /// More names than this are only counted in a message.
 const LISTED_MAX: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::compile::fixture::{WORLD, compile, compile_files};
+
+    #[test]
+    fn a_second_definition_shows_both_places() {
+        let shared = "[regions.eu]\n";
+        let compiled = compile_files(&[], &[("a.toml", shared), ("b.toml", shared)]);
+        let found = compiled.only("duplicate");
+        assert_eq!(found.message, "region `eu` is defined twice");
+        assert_eq!(&*found.place.as_ref().unwrap().file, "b.toml");
+        let (first, why) = &found.related[0];
+        assert_eq!((&*first.file, first.line, why.as_str()), ("a.toml", 1, "first defined here"));
+    }
+
+    #[test]
+    fn an_endpoint_and_a_pool_of_one_name_are_an_error() {
+        let compiled = compile(&format!("{WORLD}[pools.fra]\npolicy = \"all\"\nmembers = [\"iad\"]\n"));
+        assert_eq!(compiled.only("duplicate").message, "pool `fra` has the name of an endpoint");
+    }
+
+    #[test]
+    fn a_region_and_a_monitor_may_share_a_name() {
+        assert_eq!(compile("[regions.eu]\n[monitors.eu]\ntype = \"http\"\n").codes(), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_with_the_closest_known_one() {
+        let compiled = compile(&format!("{WORLD}[pools.www]\npolicy = \"all\"\nmembers = [\"frq\"]\n"));
+        let found = compiled.only("unknown-name");
+        assert_eq!(found.message, "there is no endpoint or pool `frq`");
+        assert_eq!(found.hint.as_deref(), Some("did you mean `fra`?"));
+    }
+
+    #[test]
+    fn an_unknown_name_like_no_other_is_told_with_how_to_define_it() {
+        let compiled = compile("[endpoints.fra]\nipv4 = \"192.0.2.1\"\nregion = \"atlantis\"\n");
+        let hint = compiled.only("unknown-name").hint.as_deref();
+        assert_eq!(hint, Some("define it in any *.toml of this directory: [regions.atlantis]"));
+    }
+
+    #[test]
+    fn what_nobody_asks_for_is_warned_of_file_by_file() {
+        let compiled = compile_files(
+            &[],
+            &[
+                ("a.toml", "[monitors.z]\ntype = \"http\"\n[monitors.b]\ntype = \"http\"\n"),
+                ("b.toml", "[monitors.a]\ntype = \"http\"\n"),
+            ],
+        );
+        let messages: Vec<_> = compiled.diagnostics.iter().map(|found| found.message.as_str()).collect();
+        let unused = |name| format!("monitor `{name}` is not used by anything");
+        assert_eq!(messages, [unused("z"), unused("b"), unused("a")]);
+    }
+
+    #[test]
+    fn a_long_list_is_cut_short() {
+        assert_eq!(listed(["a", "b"].into_iter()), "`a`, `b`");
+        assert_eq!(
+            listed(["a", "b", "c", "d", "e", "f", "g"].into_iter()),
+            "`a`, `b`, `c`, `d`, `e` and 2 more"
+        );
+    }
+}

@@ -165,3 +165,107 @@ fn nested_in_nearest(pools: &[Pool]) -> Vec<bool> {
     }
     nested
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::compile::fixture::{WORLD, compile, compile_pool};
+
+    #[test]
+    fn failover_is_tried_as_written_for_all() {
+        let compiled = compile_pool("policy = \"failover\"\nmembers = [\"iad\", \"fra\"]");
+        assert_eq!(compiled.order("www", "eu"), ["iad", "fra"]);
+        assert_eq!(compiled.order("www", "us"), ["iad", "fra"]);
+    }
+
+    #[test]
+    fn nearest_tries_the_own_region_first_then_by_distance_then_what_nobody_knows() {
+        let compiled = compile(&format!(
+            "{WORLD}[endpoints.lon]\nat = [51.51, -0.13]\nipv4 = \"203.0.113.15\"\nmonitors = [\"web\"]\n\
+             [pools.www]\npolicy = \"nearest\"\nmembers = [\"cdn\", \"iad\", \"lon\", \"fra\"]\n"
+        ));
+        assert_eq!(compiled.order("www", "eu"), ["fra", "lon", "iad", "cdn"]);
+        assert_eq!(compiled.order("www", "us"), ["iad", "lon", "fra", "cdn"]);
+        let pool = compiled.pool("www");
+        let km: Vec<_> =
+            pool.order[compiled.region("eu").index()].iter().map(|candidate| candidate.km).collect();
+        assert_eq!((km[0], km[3]), (Some(0.0), None));
+        assert!((600.0..700.0).contains(&km[1].unwrap()), "Frankfurt to London: {km:?}");
+        assert!(pool.by_region);
+    }
+
+    #[test]
+    fn a_bias_pulls_clients_in() {
+        let world = |bias: i8| {
+            compile(&format!(
+                "[regions.eu]\nat = [50.0, 8.0]\n\
+                 [endpoints.near]\nat = [50.0, 9.0]\nipv4 = \"192.0.2.1\"\n\
+                 [endpoints.far]\nat = [50.0, 10.0]\nipv4 = \"192.0.2.2\"\n\
+                 [pools.www]\npolicy = \"nearest\"\nmembers = [{{ use = \"far\", bias = {bias} }}, \"near\"]\n"
+            ))
+        };
+        assert_eq!(world(0).order("www", "eu"), ["near", "far"]);
+        assert_eq!(world(60).order("www", "eu"), ["far", "near"]);
+    }
+
+    #[test]
+    fn a_nested_pool_is_as_near_as_its_nearest_endpoint() {
+        let compiled = compile(&format!(
+            "{WORLD}[endpoints.lon]\nat = [51.51, -0.13]\nipv4 = \"203.0.113.15\"\nmonitors = [\"web\"]\n\
+             [pools.both]\npolicy = \"failover\"\nmembers = [\"iad\", \"fra\"]\n\
+             [pools.www]\npolicy = \"nearest\"\nmembers = [\"lon\", \"both\"]\n"
+        ));
+        assert_eq!(compiled.order("www", "eu"), ["both", "lon"]);
+        assert_eq!(compiled.order("www", "us"), ["both", "lon"]);
+    }
+
+    #[test]
+    fn elsewhere_is_nowhere_so_nearest_is_as_written() {
+        let compiled = compile(
+            "[regions.eu]\nat = [50.0, 8.0]\n[endpoints.a]\nregion = \"eu\"\nipv4 = \"192.0.2.1\"\n\
+             [endpoints.b]\nat = [0.0, 0.0]\nipv4 = \"192.0.2.2\"\n\
+             [pools.www]\npolicy = \"nearest\"\nmembers = [\"b\", \"a\"]\n",
+        );
+        assert_eq!(compiled.order("www", "elsewhere"), ["b", "a"]);
+        assert_eq!(compiled.order("www", "eu"), ["a", "b"]);
+    }
+
+    const RULES: &str = "[regions.de]\n[pools.www]\npolicy = \"geo\"\nmembers = [{ use = \"iad\", default = true }, \
+                         { use = \"cdn\", regions = [\"eu\", \"de\"] }, { use = \"fra\", regions = [\"de\"] }]\n";
+
+    #[test]
+    fn geo_tries_the_most_specific_rule_first_and_the_default_last() {
+        let compiled = compile(&format!("{WORLD}{RULES}"));
+        assert_eq!(compiled.order("www", "de"), ["fra", "cdn", "iad"]);
+        assert_eq!(compiled.order("www", "eu"), ["cdn", "iad"]);
+        assert_eq!(compiled.order("www", "us"), ["iad"]);
+    }
+
+    #[test]
+    fn a_fence_keeps_clients_with_a_rule_from_the_default() {
+        let compiled = compile(&format!("{WORLD}{RULES}fence = true\n"));
+        assert_eq!(compiled.order("www", "de"), ["fra", "cdn"]);
+        assert_eq!(compiled.order("www", "us"), ["iad"]);
+    }
+
+    #[test]
+    fn the_region_matters_where_members_are_watched() {
+        let compiled = compile(&format!(
+            "{WORLD}[endpoints.still]\nipv4 = \"192.0.2.1\"\n\
+             [pools.unwatched]\npolicy = \"failover\"\nmembers = [\"cdn\"]\nfallback = \"fra\"\n\
+             [pools.watched]\npolicy = \"failover\"\nmembers = [\"unwatched\", \"fra\"]\n\
+             [pools.outer]\npolicy = \"failover\"\nmembers = [\"watched\"]\n"
+        ));
+        assert!(!compiled.pool("unwatched").by_region);
+        assert!(compiled.pool("watched").by_region);
+        assert!(compiled.pool("outer").by_region);
+    }
+
+    #[test]
+    fn the_region_does_not_matter_where_there_is_one() {
+        let compiled = compile(
+            "[monitors.web]\ntype = \"http\"\n[endpoints.a]\nipv4 = \"192.0.2.1\"\nmonitors = [\"web\"]\n\
+             [pools.www]\npolicy = \"nearest\"\nmembers = [\"a\"]\n",
+        );
+        assert!(!compiled.pool("www").by_region);
+    }
+}

@@ -136,3 +136,55 @@ fn share_of_draws(share: f64) -> u32 {
 fn or<T: Copy>(written: &Option<Spanned<T>>, default: T) -> T {
     written.as_ref().map_or(default, |written| written.value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::compile::fixture::{WORLD, compile, compile_pool};
+
+    #[test]
+    fn what_is_left_out_has_its_default() {
+        let compiled = compile_pool("policy = \"failover\"\nmembers = [\"fra\", \"iad\"]");
+        let pool = compiled.pool("www");
+        assert_eq!((pool.answers, pool.min_up, pool.fallback), (1, MinUp::Count(1), None));
+        assert_eq!((pool.on_down, pool.failback, pool.trickle), (OnDown::ServeAll, Failback::Auto, 0));
+        assert_eq!((pool.fence, pool.sticky), (false, false));
+        assert_eq!((pool.members[0].weight, pool.members[0].bias), (1, 0));
+        assert_eq!(compiled.codes(), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_pool_of_all_answers_with_eight() {
+        assert_eq!(compile_pool("policy = \"all\"\nmembers = [\"fra\", \"iad\"]").pool("www").answers, 8);
+    }
+
+    #[test]
+    fn every_setting_arrives() {
+        let compiled = compile_pool(
+            "policy = \"failover\"\nmembers = [\"fra\", \"iad\"]\nanswers = 2\nmin_up = \"50%\"\nfallback = \"cdn\"\n\
+             on_down = \"servfail\"\nfailback = \"10m\"\ntrickle = 0.25\nsticky = true",
+        );
+        let pool = compiled.pool("www");
+        assert_eq!((pool.answers, pool.min_up), (2, MinUp::Percent(50)));
+        assert_eq!(pool.fallback.map(|picks| compiled.plan().inventory.name_of(picks)), Some("cdn"));
+        assert_eq!(pool.on_down, OnDown::ServFail);
+        assert_eq!(pool.failback, Failback::After(std::time::Duration::from_secs(600)));
+        assert_eq!((pool.trickle, pool.sticky), (1 << 30, true));
+    }
+
+    #[test]
+    fn all_draws_are_the_largest_share() {
+        assert_eq!(share_of_draws(1.0), u32::MAX);
+        assert_eq!(share_of_draws(0.5), 1 << 31);
+    }
+
+    #[test]
+    fn pools_come_after_what_they_pick() {
+        let pools = "[pools.outer]\npolicy = \"failover\"\nmembers = [\"inner\"]\nfallback = \"last\"\n\
+                     [pools.inner]\npolicy = \"failover\"\nmembers = [\"fra\"]\n\
+                     [pools.last]\npolicy = \"failover\"\nmembers = [\"iad\"]\n";
+        let compiled = compile(&format!("{WORLD}{pools}"));
+        let names: Vec<_> = compiled.plan().inventory.pools.iter().map(|pool| &*pool.name).collect();
+        assert_eq!(names, ["inner", "last", "outer"]);
+    }
+}

@@ -109,3 +109,66 @@ impl<'s> Prefixes<'s> {
         found.push(diagnostic.and(first.place(), "first here"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::model::ELSEWHERE;
+    use crate::plan::compile::fixture::compile;
+
+    #[test]
+    fn clients_that_no_region_takes_are_elsewhere() {
+        let compiled = compile("[regions.eu]\nclients = [\"net:192.0.2.0/24\"]\n");
+        let inventory = &compiled.plan().inventory;
+        assert_eq!(inventory.default_region(), inventory.region(ELSEWHERE).unwrap());
+        let region = |client: &str| compiled.plan().geo.locate(client.parse().unwrap()).region;
+        assert_eq!(region("192.0.2.1"), compiled.region("eu"));
+        assert_eq!(region("203.0.113.1"), compiled.region(ELSEWHERE));
+    }
+
+    #[test]
+    fn a_default_region_needs_no_elsewhere() {
+        let compiled = compile("[regions.eu]\n[regions.us]\ndefault = true\n");
+        assert_eq!(compiled.plan().inventory.default_region(), compiled.region("us"));
+        assert_eq!(compiled.plan().inventory.regions.len(), 2);
+    }
+
+    #[test]
+    fn a_world_without_regions_is_elsewhere() {
+        assert_eq!(compile("").plan().inventory.regions.len(), 1);
+    }
+
+    #[test]
+    fn two_default_regions_are_an_error_with_both_places() {
+        let compiled = compile("[regions.eu]\ndefault = true\n[regions.us]\ndefault = true\n");
+        let found = compiled.only("second-default");
+        assert_eq!(found.place.as_ref().unwrap().line, 4);
+        assert_eq!(found.related[0].0.line, 2);
+    }
+
+    #[test]
+    fn the_name_of_the_added_region_is_reserved() {
+        assert_eq!(compile("[regions.elsewhere]\n").codes(), ["reserved-name"]);
+    }
+
+    #[test]
+    fn a_prefix_in_two_regions_is_an_error_with_both_places() {
+        let clients = "clients = [\"net:192.0.2.0/24\"]\n";
+        let compiled = compile(&format!("[regions.eu]\n{clients}[regions.us]\n{clients}"));
+        assert_eq!(compiled.only("two-regions").related[0].0.line, 2);
+    }
+
+    #[test]
+    fn a_prefix_twice_in_one_region_is_a_warning() {
+        let compiled = compile("[regions.eu]\nclients = [\"net:192.0.2.0/24\", \"net:192.0.2.0/24\"]\n");
+        assert_eq!(compiled.codes(), ["repeated"]);
+        compiled.plan();
+    }
+
+    #[test]
+    fn a_longer_prefix_may_be_in_another_region() {
+        let compiled = compile(
+            "[regions.eu]\nclients = [\"net:192.0.2.0/24\"]\n[regions.us]\nclients = [\"net:192.0.2.0/25\"]\n",
+        );
+        assert_eq!(compiled.codes(), [] as [&str; 0]);
+    }
+}

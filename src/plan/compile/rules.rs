@@ -214,3 +214,122 @@ impl Judged<'_> {
 
 /// The one map there is.
 const WORLD: &str = "world";
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::compile::fixture::{WORLD, compile, compile_pool};
+
+    fn codes(settings: &str) -> Vec<&'static str> {
+        compile_pool(settings).codes()
+    }
+
+    #[test]
+    fn keys_of_another_policy_are_errors() {
+        let member = |key: &str| format!("members = [{{ use = \"fra\", {key} }}, \"iad\"]");
+        let misplaced = [
+            ("failover", member("weight = 2")),
+            ("weighted", member("bias = 2")),
+            ("nearest", member("regions = [\"eu\"]")),
+            ("all", member("default = true")),
+            ("nearest", "members = [\"fra\"]\ntrickle = 0.1".into()),
+            ("nearest", "members = [\"fra\"]\nfence = true".into()),
+        ];
+        for (policy, settings) in misplaced {
+            assert_eq!(codes(&format!("policy = \"{policy}\"\n{settings}")), ["misplaced-key"], "{settings}");
+        }
+    }
+
+    #[test]
+    fn there_is_one_map() {
+        assert_eq!(codes("policy = \"all\"\nmembers = [\"fra\"]\nmap = \"world\""), [] as [&str; 0]);
+        assert_eq!(codes("policy = \"all\"\nmembers = [\"fra\"]\nmap = \"moon\""), ["unknown-name"]);
+    }
+
+    #[test]
+    fn min_up_of_more_members_than_there_are_is_an_error() {
+        assert_eq!(codes("policy = \"all\"\nmembers = [\"fra\", \"iad\"]\nmin_up = 2"), [] as [&str; 0]);
+        assert_eq!(codes("policy = \"all\"\nmembers = [\"fra\", \"iad\"]\nmin_up = 3"), ["min-up"]);
+    }
+
+    #[test]
+    fn all_weights_zero_is_an_error() {
+        assert_eq!(codes("policy = \"weighted\"\nmembers = [{ use = \"fra\", weight = 0 }]"), ["no-weight"]);
+        assert_eq!(
+            codes("policy = \"weighted\"\nmembers = [{ use = \"fra\", weight = 0 }, \"iad\"]"),
+            [] as [&str; 0]
+        );
+    }
+
+    #[test]
+    fn a_cname_has_no_company_in_an_answer() {
+        assert_eq!(codes("policy = \"all\"\nmembers = [\"fra\", \"cdn\"]"), ["cname-in-set"]);
+        assert_eq!(
+            codes("policy = \"failover\"\nmembers = [\"fra\", \"cdn\"]\nanswers = 2"),
+            ["cname-in-set"]
+        );
+        assert_eq!(codes("policy = \"failover\"\nmembers = [\"fra\", \"cdn\"]"), [] as [&str; 0]);
+        assert_eq!(codes("policy = \"all\"\nmembers = [\"fra\"]\nfallback = \"cdn\""), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_cname_in_a_nested_pool_has_no_company_either() {
+        let compiled = compile(&format!(
+            "{WORLD}[pools.inner]\npolicy = \"failover\"\nmembers = [\"cdn\"]\n\
+             [pools.outer]\npolicy = \"all\"\nmembers = [\"fra\", \"inner\"]\n"
+        ));
+        assert_eq!(compiled.codes(), ["cname-in-set"]);
+    }
+
+    #[test]
+    fn nearest_warns_of_a_member_whose_place_nobody_knows() {
+        let compiled = compile_pool("policy = \"nearest\"\nmembers = [\"fra\", \"cdn\"]");
+        assert_eq!(compiled.codes(), ["no-place"]);
+        compiled.plan();
+    }
+
+    #[test]
+    fn a_geo_member_for_no_client_is_an_error() {
+        let settings = "policy = \"geo\"\nmembers = [\"fra\", { use = \"iad\", default = true }]";
+        assert_eq!(codes(settings), ["useless-member"]);
+    }
+
+    #[test]
+    fn two_default_members_are_an_error() {
+        let settings = "policy = \"geo\"\nmembers = [{ use = \"fra\", default = true }, { use = \"iad\", default = true }]";
+        assert_eq!(codes(settings), ["second-default"]);
+    }
+
+    const EUROPE: &str = "policy = \"geo\"\nmembers = [{ use = \"fra\", regions = [\"eu\"] }]\n";
+
+    #[test]
+    fn a_fence_with_nowhere_to_go_is_an_error_that_names_the_region() {
+        let compiled = compile_pool(&format!("{EUROPE}fence = true"));
+        assert_eq!(compiled.codes(), ["fence-nowhere"]);
+        assert!(compiled.only("fence-nowhere").message.ends_with("clients in `us`"));
+    }
+
+    #[test]
+    fn a_fence_may_turn_clients_away() {
+        assert_eq!(codes(&format!("{EUROPE}fence = true\non_down = \"nodata\"")), [] as [&str; 0]);
+        assert_eq!(codes(&format!("{EUROPE}fence = true\non_down = \"servfail\"")), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn nothing_leads_out_of_a_fence() {
+        let settings = format!("{EUROPE}fence = true\nfallback = \"iad\"\non_down = \"nodata\"");
+        assert_eq!(codes(&settings), ["fence-leak"]);
+        let compiled = compile(&format!(
+            "{WORLD}[pools.www]\npolicy = \"geo\"\nfence = true\non_down = \"static\"\n\
+             members = [{{ use = \"fra\", regions = [\"eu\"] }}, {{ use = \"iad\", default = true }}]\n"
+        ));
+        assert_eq!(compiled.codes(), ["fence-leak"]);
+    }
+
+    #[test]
+    fn regions_that_no_geo_member_holds_are_warned_of() {
+        let compiled = compile_pool(EUROPE);
+        assert_eq!(compiled.codes(), ["uncovered"]);
+        assert!(compiled.only("uncovered").message.contains("`us`"));
+        compiled.plan();
+    }
+}

@@ -184,3 +184,97 @@ fn ttls(written: &Written<'_, NameSpec>, found: &mut Vec<Diagnostic>) -> (u32, u
 
 /// Seconds.
 const TTL: u32 = 30;
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::compile::fixture::{Compiled, WORLD, compile_beside, compile_files};
+
+    fn named(names: &str) -> Compiled {
+        let pool = "[pools.www]\npolicy = \"failover\"\nmembers = [\"fra\", \"iad\"]\n";
+        compile_beside("sub NS ns.sub\nns.sub A 192.0.2.1\n", &format!("{WORLD}{pool}{names}"))
+    }
+
+    fn owners(compiled: &Compiled) -> Vec<String> {
+        compiled.plan().steered.iter().map(|steered| steered.owner.to_string()).collect()
+    }
+
+    #[test]
+    fn names_are_relative_to_the_zone() {
+        let compiled = named(
+            "[names.\"@\"]\npool = \"www\"\n[names.\"*.shop\"]\npool = \"www\"\n[names.\"www.example.org.\"]\npool = \"www\"\n",
+        );
+        assert_eq!(owners(&compiled), ["example.org", "*.shop.example.org", "www.example.org"]);
+    }
+
+    #[test]
+    fn a_file_may_say_which_zone_is_meant() {
+        let zone = "$TTL 300\n@ SOA ns1 host 1 2 3 4 5\n@ NS ns1\nns1 A 192.0.2.53\n";
+        let steering = format!(
+            "zone = \"example.org\"\n{WORLD}[pools.www]\npolicy = \"all\"\nmembers = [\"fra\"]\n[names.www]\npool = \"www\"\n"
+        );
+        let compiled =
+            compile_files(&[("zones/example.org.zone", zone)], &[("zones/steering.toml", &steering)]);
+        assert_eq!(owners(&compiled), ["www.example.org"]);
+    }
+
+    #[test]
+    fn a_file_for_a_zone_that_nobody_serves_is_told_once() {
+        let steering = format!(
+            "{WORLD}[pools.www]\npolicy = \"all\"\nmembers = [\"fra\"]\n[names.a]\npool = \"www\"\n[names.b]\npool = \"www\"\n"
+        );
+        let compiled = compile_files(&[], &[("zones/example.com.toml", &steering)]);
+        let found = compiled.only("no-zone");
+        assert_eq!(found.message, "no zone file serves `example.com`");
+        assert!(found.hint.as_ref().unwrap().contains("`example.com.zone`"));
+    }
+
+    #[test]
+    fn what_others_answer_for_cannot_be_steered() {
+        assert_eq!(named("[names.sub]\npool = \"www\"\n").codes(), ["delegated"]);
+        assert_eq!(named("[names.\"www.sub\"]\npool = \"www\"\n").codes(), ["delegated"]);
+        assert_eq!(named("[names.\"www.example.net.\"]\npool = \"www\"\n").codes(), ["no-zone"]);
+    }
+
+    #[test]
+    fn a_name_has_one_pool() {
+        let compiled = named("[names.www]\npool = \"www\"\n[names.WWW]\npool = \"www\"\n");
+        assert_eq!(compiled.only("duplicate").related[0].1, "first steered here");
+    }
+
+    #[test]
+    fn a_key_that_is_no_name_is_an_error() {
+        assert_eq!(named("[names.\"a..b\"]\npool = \"www\"\n").codes(), ["bad-name"]);
+        assert_eq!(named("[names.\".\"]\npool = \"www\"\n").codes(), ["bad-name"]);
+    }
+
+    #[test]
+    fn a_name_points_at_a_pool() {
+        assert_eq!(named("[names.www]\npool = \"fra\"\n").codes(), ["not-a-pool"]);
+        assert_eq!(named("[names.www]\npool = \"w\"\n").codes(), ["unknown-name"]);
+    }
+
+    fn ttls(settings: &str) -> (u32, u32) {
+        let compiled = named(&format!("[names.www]\npool = \"www\"\n{settings}\n"));
+        (compiled.plan().steered[0].ttl, compiled.plan().steered[0].ttl_min)
+    }
+
+    #[test]
+    fn the_ttl_halves_while_something_moves() {
+        assert_eq!(ttls(""), (30, 15));
+        assert_eq!(ttls("ttl = 5"), (5, 2));
+        assert_eq!(ttls("ttl = 1"), (1, 1));
+        assert_eq!(ttls("ttl = 60\nttl_min = 7"), (60, 7));
+    }
+
+    #[test]
+    fn a_ttl_min_above_the_ttl_is_an_error() {
+        assert_eq!(named("[names.www]\npool = \"www\"\nttl = 10\nttl_min = 11\n").codes(), ["ttl-min"]);
+    }
+
+    #[test]
+    fn a_ttl_of_zero_is_a_warning() {
+        let compiled = named("[names.www]\npool = \"www\"\nttl = 0\n");
+        assert_eq!(compiled.codes(), ["zero-ttl"]);
+        assert_eq!(compiled.plan().steered[0].ttl_min, 0);
+    }
+}
