@@ -102,3 +102,88 @@ fn gather(files: &[ZoneFile], found: &mut Vec<Diagnostic>) -> Builder {
     }
     zones
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::fixture::{WORLD, compile, compile_files};
+    use crate::model::{Inventory, Pool, Use};
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once() {
+        let compiled = compile(
+            "[regions.elsewhere]\n[monitors.web]\ntype = \"tcp\"\n[endpoints.a]\nmonitors = [\"web\"]\n\
+             [pools.p]\npolicy = \"all\"\nmembers = [\"a\", \"b\"]\n[names.www]\npool = \"q\"\n",
+        );
+        let codes = ["no-address", "no-port", "reserved-name", "unknown-name", "unknown-name"];
+        assert_eq!(compiled.codes(), codes);
+    }
+
+    #[test]
+    fn two_zone_files_of_one_origin_are_an_error() {
+        let zone = "$TTL 300\n@ SOA ns1 host 1 2 3 4 5\n@ NS ns1\nns1 A 192.0.2.53\n";
+        let compiled = compile_files(&[("Example.org.zone", zone), ("example.org.zone", zone)], &[]);
+        assert_eq!(&*compiled.only("duplicate-zone").related[0].0.file, "Example.org.zone");
+    }
+
+    #[test]
+    fn nothing_at_all_is_a_plan() {
+        assert_eq!(compile_files(&[], &[]).plan().inventory.pools, []);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn whatever_pools_pick_they_come_after_it_and_try_each_member_once(
+            pools in prop::collection::vec(wild_pool(), 8),
+            tangled in prop::bool::weighted(0.2),
+        ) {
+            let texts = pools.iter().enumerate().map(|(number, pool)| {
+                let inner = |other: &usize| *other < pools.len() && (tangled || *other > number);
+                text(number, pool, inner)
+            });
+            let compiled = compile(&format!("{WORLD}{}", texts.collect::<String>()));
+            let Some(plan) = &compiled.plan else { return Ok(()) };
+            prop_assert_eq!(plan.inventory.pools.len(), pools.len());
+            for (id, pool) in plan.inventory.pools.iter().enumerate() {
+                prop_assert!(picks(pool).all(|picks| !matches!(picks, Use::Pool(inner) if inner.index() >= id)));
+                prop_assert!(orders_are_without_repetition(pool, &plan.inventory));
+            }
+        }
+    }
+
+    /// A policy, the numbers of the pools that are members beside `fra`, and the number of the fallback.
+    type WildPool = (&'static str, Vec<usize>, usize);
+
+    fn wild_pool() -> impl Strategy<Value = WildPool> {
+        let policy = prop::sample::select(vec!["failover", "weighted", "nearest", "geo", "all"]);
+        let others = prop::sample::subsequence((0..8).collect::<Vec<_>>(), 0..3);
+        (policy, others, 0..16usize)
+    }
+
+    fn text(number: usize, (policy, others, fallback): &WildPool, picked: impl Fn(&usize) -> bool) -> String {
+        let rule = if *policy == "geo" { ", regions = [\"eu\"]" } else { "" };
+        let names = others.iter().filter(|other| picked(other)).map(|other| format!("p{other}"));
+        let members = names.chain(["fra".into()]).map(|name| format!("{{ use = \"{name}\"{rule} }}"));
+        let members = members.collect::<Vec<_>>().join(", ");
+        let fallback = if picked(fallback) { format!("fallback = \"p{fallback}\"\n") } else { String::new() };
+        format!("[pools.p{number}]\npolicy = \"{policy}\"\nmembers = [{members}]\n{fallback}")
+    }
+
+    fn picks(pool: &Pool) -> impl Iterator<Item = Use> {
+        pool.members.iter().map(|member| member.picks).chain(pool.fallback)
+    }
+
+    fn orders_are_without_repetition(pool: &Pool, inventory: &Inventory) -> bool {
+        pool.order.len() == inventory.regions.len()
+            && pool.order.iter().all(|order| {
+                let mut members: Vec<u16> = order.iter().map(|candidate| candidate.member).collect();
+                members.sort_unstable();
+                members.dedup();
+                members.len() == order.len()
+                    && members.iter().all(|&member| usize::from(member) < pool.members.len())
+            })
+    }
+}
