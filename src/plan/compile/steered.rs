@@ -97,38 +97,37 @@ impl<'s> Owners<'s> {
         found: &mut Vec<Diagnostic>,
     ) -> Option<Name> {
         let key = &written.name.value;
-        let refuse = |code, message: String, hint: &str| {
-            Some(Diagnostic::error(code, written.named(), message).hint(hint))
-        };
         let Some(owner) = absolute(key, origin) else {
             let message = format!("`{key}` is not a domain name");
             let hint = "write it relative to the zone: \"www\", \"*.shop\", or \"@\" for the zone itself";
-            found.extend(refuse("bad-name", message, hint));
+            found.push(Diagnostic::error("bad-name", written.named(), message).hint(hint));
             return None;
         };
-        let refused = if zones.zone_of(&owner).is_none() {
-            refuse(
-                "no-zone",
-                format!("no zone file serves `{owner}`"),
-                "add its zone file, or remove it here",
-            )
-        } else if zones.delegated(&owner) {
+        if let Some(obstacle) = self.obstacle(&owner, written, zones) {
+            found.push(obstacle);
+            return None;
+        }
+        self.0.insert(owner.clone(), written.site(written.name));
+        Some(owner)
+    }
+
+    /// Why an owner cannot be steered, if it cannot.
+    fn obstacle(&self, owner: &Name, written: &Written<'s, NameSpec>, zones: &Builder) -> Option<Diagnostic> {
+        let error = |code, message| Diagnostic::error(code, written.named(), message);
+        if zones.zone_of(owner).is_none() {
+            let message = format!("no zone file serves `{owner}`");
+            return Some(error("no-zone", message).hint("add its zone file, or remove it here"));
+        }
+        if zones.delegated(owner) {
             let message = format!("`{owner}` is delegated: others answer for it");
-            refuse(
-                "delegated",
-                message,
-                "remove the NS records at or above it from the zone file, or steer it there",
-            )
-        } else if let Some(first) = self.0.get(&owner) {
-            let message = format!("`{owner}` is steered twice");
-            refuse("duplicate", message, "a name has one pool: remove one of them")
-                .map(|diagnostic| diagnostic.and(first.place(), "first steered here"))
-        } else {
-            self.0.insert(owner.clone(), written.site(written.name));
-            return Some(owner);
-        };
-        found.extend(refused);
-        None
+            let hint = "remove the NS records at or above it from the zone file, or steer it there";
+            return Some(error("delegated", message).hint(hint));
+        }
+        let first = self.0.get(owner)?;
+        let diagnostic = error("duplicate", format!("`{owner}` is steered twice"))
+            .and(first.place(), "first steered here")
+            .hint("a name has one pool: remove one of them");
+        Some(diagnostic)
     }
 }
 
