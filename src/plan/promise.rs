@@ -17,7 +17,8 @@
 //!   `timeout` after the reply was sent: `max(interval x 1.1, timeout)`. Where an operator made `recheck` longer
 //!   than `interval`, that is the pause to reckon with.
 //! - Each further one starts `recheck` after the start of the one before, or when that one ends if it took
-//!   longer, which is at most `timeout`: `fall - 1` paces of `max(recheck, timeout)`.
+//!   longer, which is at most `timeout`: `fall - 1` paces of `max(recheck, timeout)`. A `recheck` that is not
+//!   shorter than the interval is jittered as one.
 //! - The last one fails at most `timeout` after its start.
 //!
 //! Probes that must agree watch at the same time, so that a quorum takes no longer than its slowest probe.
@@ -131,12 +132,11 @@ fn slower(a: Slowest, b: Slowest) -> Slowest {
 
 /// The longest time from the death of an endpoint to the end of the check that makes it down.
 pub fn detection(monitor: &Monitor) -> Duration {
-    let pause = monitor.interval.max(monitor.recheck);
-    let until_first = pause.saturating_add(pause / JITTER).max(monitor.timeout);
-    let pace = monitor.recheck.max(monitor.timeout);
-    until_first
-        .saturating_add(pace.saturating_mul(monitor.fall.saturating_sub(1)))
-        .saturating_add(monitor.timeout)
+    let Monitor { interval, recheck, timeout, fall, .. } = *monitor;
+    let jittered = |pause: Duration| pause.saturating_add(pause / JITTER);
+    let until_first = jittered(interval.max(recheck)).max(timeout);
+    let pace = if recheck < interval { recheck } else { jittered(recheck) }.max(timeout);
+    until_first.saturating_add(pace.saturating_mul(fall.saturating_sub(1))).saturating_add(timeout)
 }
 
 /// Checks are moved by at most this part of the interval.
@@ -221,9 +221,9 @@ mod tests {
             if failures == monitor.fall {
                 return (start + took).max(died);
             }
-            let jitter = millis(monitor.interval) as f64 / f64::from(JITTER) * chance.jitter;
-            let settled = (millis(monitor.interval) as f64 + jitter) as u64;
-            let pause = if failures > 0 { millis(monitor.recheck) } else { settled };
+            let pause = if failures > 0 { monitor.recheck } else { monitor.interval };
+            let jitter = if pause < monitor.interval { 0.0 } else { chance.jitter / f64::from(JITTER) };
+            let pause = share(pause, 1.0 + jitter);
             start += pause.max(took).max(1);
         }
     }

@@ -82,7 +82,7 @@ fn draft<'s>(
     found: &mut Vec<Diagnostic>,
 ) -> Draft<'s> {
     let errors = found.len();
-    refuse_sizes(&written, found);
+    refuse_too_many(&written, found);
     let mut members = Vec::new();
     let mut first_uses = HashMap::new();
     for spec in written.value.members.iter().take(Pool::MEMBERS_MAX) {
@@ -97,17 +97,15 @@ fn draft<'s>(
     }
     let fallback = written.value.fallback.as_ref();
     let fallback = fallback.and_then(|name| serving.resolve("endpoint or pool", name, written.file, found));
-    Draft { written, members, fallback, whole: found.len() == errors }
+    // Without any member, none of them could be read.
+    let whole = found.len() == errors && !members.is_empty();
+    Draft { written, members, fallback, whole }
 }
 
-fn refuse_sizes(written: &Written<'_, PoolSpec>, found: &mut Vec<Diagnostic>) {
-    let name = &written.name.value;
+fn refuse_too_many(written: &Written<'_, PoolSpec>, found: &mut Vec<Diagnostic>) {
     let count = written.value.members.len();
-    if count == 0 {
-        let message = format!("pool `{name}` has no members");
-        let hint = "add `members = [...]` with endpoints or pools";
-        found.push(Diagnostic::error("no-members", written.named(), message).hint(hint));
-    } else if count > Pool::MEMBERS_MAX {
+    if count > Pool::MEMBERS_MAX {
+        let name = &written.name.value;
         let message =
             format!("pool `{name}` has {count} members: at most {} are possible", Pool::MEMBERS_MAX);
         let hint = "make several pools of them, and one that picks among these";

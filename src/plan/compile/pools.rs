@@ -88,7 +88,7 @@ impl Ids {
     }
 }
 
-/// Gives every setting its value. Values that a rule will refuse are brought into range meanwhile.
+/// Gives every setting its value.
 fn settle(draft: &Draft<'_>, ids: &Ids) -> Pool {
     let spec = draft.written.value;
     let policy = spec.policy.value;
@@ -98,7 +98,7 @@ fn settle(draft: &Draft<'_>, ids: &Ids) -> Pool {
         policy,
         members: draft.members.iter().map(|member| settle_member(member, ids)).collect(),
         order: Vec::new(),
-        answers: answers.clamp(1, Pool::ANSWERS_MAX),
+        answers,
         min_up: or(&spec.min_up, MinUp::Count(1)),
         fallback: draft.fallback.map(|pick| ids.of(pick)),
         on_down: or(&spec.on_down, OnDown::ServeAll),

@@ -27,7 +27,6 @@ impl Judged<'_> {
     /// Every rule.
     pub fn check(&self, found: &mut Vec<Diagnostic>) {
         self.keys_fit_the_policy(found);
-        self.answers_fit_a_message(found);
         self.min_up_can_be_reached(found);
         self.some_weight_is_not_zero(found);
         self.a_cname_is_alone(found);
@@ -64,31 +63,18 @@ impl Judged<'_> {
         }
     }
 
-    fn answers_fit_a_message(&self, found: &mut Vec<Diagnostic>) {
-        let range = 1..=Pool::ANSWERS_MAX;
-        let Some(answers) = self.draft.written.value.answers.as_ref() else { return };
-        if !range.contains(&answers.value) {
-            let message = format!("`answers` is {}: it can be 1 to {}", answers.value, Pool::ANSWERS_MAX);
-            let hint = "a client tries a few of them at most";
-            found.push(Diagnostic::error("out-of-range", self.place(answers), message).hint(hint));
-        }
-    }
-
     fn min_up_can_be_reached(&self, found: &mut Vec<Diagnostic>) {
         let Some(min_up) = &self.draft.written.value.min_up else { return };
         let members = self.draft.written.value.members.len();
-        let message = match min_up.value {
-            MinUp::Count(0) | MinUp::Percent(0) => "with `min_up` 0 this pool would never be down".to_owned(),
-            MinUp::Count(count) if count as usize > members => {
-                format!("this pool is always down: `min_up` is {count}, more than its members ({members})")
-            }
-            MinUp::Percent(percent) if percent > 100 => {
-                format!("`min_up` is {percent}%: more than all members")
-            }
-            _ => return,
-        };
-        let hint = format!("a number from 1 to {members}, or a percentage as \"50%\"");
-        found.push(Diagnostic::error("min-up", self.place(min_up), message).hint(hint));
+        if let MinUp::Count(count) = min_up.value
+            && count as usize > members
+            && members > 0
+        {
+            let message =
+                format!("this pool is always down: `min_up` is {count}, more than its members ({members})");
+            let hint = format!("a number from 1 to {members}, or a percentage as \"50%\"");
+            found.push(Diagnostic::error("min-up", self.place(min_up), message).hint(hint));
+        }
     }
 
     fn some_weight_is_not_zero(&self, found: &mut Vec<Diagnostic>) {

@@ -98,8 +98,9 @@ impl<'s> Owners<'s> {
     ) -> Option<Name> {
         let key = &written.name.value;
         let Some(owner) = absolute(key, origin) else {
-            let message = format!("`{key}` is not a domain name");
-            let hint = "write it relative to the zone: \"www\", \"*.shop\", or \"@\" for the zone itself";
+            let message = format!("`{key}` is no name in `{origin}`");
+            let hint =
+                "write \"www\", \"*.shop\", or \"@\" for the zone itself; with the zone, at most 255 octets";
             found.push(Diagnostic::error("bad-name", written.named(), message).hint(hint));
             return None;
         };
@@ -119,8 +120,8 @@ impl<'s> Owners<'s> {
             return Some(error("no-zone", message).hint("add its zone file, or remove it here"));
         }
         if zones.delegated(owner) {
-            let message = format!("`{owner}` is delegated: others answer for it");
-            let hint = "remove the NS records at or above it from the zone file, or steer it there";
+            let message = format!("`{owner}` is not ours to answer: it is delegated, or below a DNAME");
+            let hint = "remove the NS or DNAME records at or above it from the zone file, or steer it where they lead";
             return Some(error("delegated", message).hint(hint));
         }
         let first = self.0.get(owner)?;
@@ -242,7 +243,8 @@ mod tests {
 
     #[test]
     fn a_key_that_is_no_name_is_an_error() {
-        assert_eq!(named("[names.\"a..b\"]\npool = \"www\"\n").codes(), ["bad-name"]);
+        let long = ["x".repeat(60), "x".repeat(60), "x".repeat(60), "x".repeat(60)].join(".");
+        assert_eq!(named(&format!("[names.\"{long}\"]\npool = \"www\"\n")).codes(), ["bad-name"]);
         assert_eq!(named("[names.\".\"]\npool = \"www\"\n").codes(), ["bad-name"]);
     }
 
