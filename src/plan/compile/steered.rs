@@ -98,10 +98,12 @@ impl<'s> Owners<'s> {
     ) -> Option<Name> {
         let key = &written.name.value;
         let Some(owner) = absolute(key, origin) else {
-            let message = format!("`{key}` is no name in `{origin}`");
-            let hint =
-                "write \"www\", \"*.shop\", or \"@\" for the zone itself; with the zone, at most 255 octets";
-            found.push(Diagnostic::error("bad-name", written.named(), message).hint(hint));
+            if is_name(key) {
+                let message = format!("`{key}` is no name in `{origin}`");
+                let hint =
+                    "write \"www\", \"*.shop\", or \"@\" for the zone itself; in all, at most 255 octets";
+                found.push(Diagnostic::error("bad-name", written.named(), message).hint(hint));
+            }
             return None;
         };
         if let Some(obstacle) = self.obstacle(&owner, written, zones) {
@@ -143,6 +145,11 @@ fn absolute(key: &str, origin: &Name) -> Option<Name> {
     }
     let (_root, labels) = name.as_slice().split_last()?;
     Name::from_octets([labels, origin.as_slice()].concat()).ok()
+}
+
+/// Whether a key of `[names]` is a name at all: if not, that was told when the file was read.
+fn is_name(key: &str) -> bool {
+    Name::vec_from_str(key).is_ok()
 }
 
 /// The pool that chooses for a name.
