@@ -1,3 +1,226 @@
 //! Why an answer is what it is, in words and as data.
+//!
+//! ```text
+//!   answer(query, snapshot, Recorder) --> Explanation --> Display   for people: windrose explain
+//!      the one path of all answers             |--> short()   two lines: scenarios
+//!                                              `--> Serialize for programs: --format json
+//! ```
+//!
+//! The answer is made by the very function that makes all answers, with a trace that writes down what was
+//! looked at; what is known of each member's health is read from the same snapshot.
 
+mod recorder;
 pub(crate) mod records;
+mod show;
+mod words;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::answer::{Answer, Query, Rcode, answer};
+use crate::health::{HealthMap, Verdict};
+use crate::model::{EndpointId, Family, RegionId};
+use crate::plan::Plan;
+use crate::snapshot::Snapshot;
+use crate::steering::judge_pools;
+use recorder::Recorder;
+pub use records::Record;
+
+/// An answer, and every step of why.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Explanation {
+    /// The question's name, absolute.
+    pub name: String,
+    /// The question's type.
+    pub qtype: String,
+    /// Who asks.
+    pub client: Place,
+    /// The random number of the query: with it, the same snapshot gives the same answer.
+    pub draw: u64,
+    /// The number of the snapshot.
+    pub generation: u64,
+    /// The response code; `NODATA` and `REFERRAL` for those kinds of `NOERROR`.
+    pub result: &'static str,
+    /// The answer section.
+    pub answer: Vec<Record>,
+    /// The authority section.
+    pub authority: Vec<Record>,
+    /// The additional section.
+    pub additional: Vec<Record>,
+    /// Seconds for which the answer, or that there is none, may be remembered.
+    pub ttl: Option<u32>,
+    /// The scope prefix of the client subnet option.
+    pub scope: u8,
+    /// The extended DNS error.
+    pub ede: Option<ExtendedError>,
+    /// The question's name, and then each name that an alias led to.
+    pub lookups: Vec<Lookup>,
+}
+
+/// Where a client is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Place {
+    /// Its address, or the subnet that is known.
+    pub subnet: String,
+    /// Its region.
+    pub region: String,
+    /// The rule that placed it there; `None`: the default region took it.
+    pub rule: Option<String>,
+    /// The shortest prefix around it in which every client is in this region.
+    pub scope: u8,
+}
+
+/// An extended DNS error (RFC 8914).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ExtendedError {
+    /// INFO-CODE.
+    pub code: u16,
+    /// EXTRA-TEXT.
+    pub text: &'static str,
+}
+
+/// One name that was looked up.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Lookup {
+    /// The name, without the dot at its end.
+    pub name: String,
+    /// How it was found.
+    pub found: Finding,
+    /// The name of the zone that answered for it: itself, the wildcard, the cut, the DNAME, or the closest name
+    /// that exists.
+    pub at: Option<String>,
+    /// The apex of that zone.
+    pub zone: Option<String>,
+    /// What steering decided there.
+    pub decisions: Vec<Decided>,
+}
+
+/// How a name was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Finding {
+    /// It exists.
+    Exact,
+    /// A wildcard speaks for it.
+    Wildcard,
+    /// It is delegated.
+    Delegated,
+    /// A DNAME redirects it.
+    Redirected,
+    /// It does not exist.
+    Missing,
+    /// It is in no zone served here.
+    Outside,
+}
+
+/// One decision of steering.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Decided {
+    /// What was asked for.
+    pub family: String,
+    /// What came of it.
+    pub outcome: &'static str,
+    /// Seconds.
+    pub ttl: u32,
+    /// Why so many.
+    pub ttl_why: String,
+    /// The pools that were entered, in that order.
+    pub pools: Vec<PoolLook>,
+}
+
+/// A look at a pool.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PoolLook {
+    /// Its name.
+    pub pool: String,
+    /// Its policy.
+    pub policy: String,
+    /// Nothing was up, and this look is as if everything were.
+    pub as_if_up: bool,
+    /// Its members: those that were looked at, in that order, then those that were not needed.
+    pub members: Vec<MemberLook>,
+    /// What else happened here.
+    pub notes: Vec<String>,
+}
+
+/// A look at a member of a pool.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MemberLook {
+    /// An endpoint or a pool.
+    pub name: String,
+    /// What is known of it in the client's region; `None`: it has no address of the family.
+    pub verdict: Option<Verdict>,
+    /// What that rests on.
+    pub evidence: String,
+    /// Whether that is changing.
+    pub moving: bool,
+    /// From the client's region, with bias.
+    pub km: Option<u32>,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of a member.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fate {
+    /// It is in the answer.
+    Chosen,
+    /// It was looked at and passed over.
+    Passed {
+        /// Why.
+        because: String,
+    },
+    /// Enough was found before it.
+    Unneeded,
+}
+
+/// Explains what would be answered from a snapshot.
+pub fn explain(query: &Query<'_>, snapshot: &Snapshot) -> Explanation {
+    let mut recorder = Recorder::new(query, snapshot);
+    let answer = answer(query, snapshot, &mut recorder);
+    let records = |sets: &[_]| sets.iter().flat_map(|set| records::presentation(set, query.name)).collect();
+    Explanation {
+        name: records::absolute(query.name),
+        qtype: records::type_name(query.qtype),
+        client: words::place(query.client, snapshot),
+        draw: query.draw,
+        generation: snapshot.generation,
+        result: result(&answer),
+        answer: records(&answer.answer),
+        authority: records(&answer.authority),
+        additional: records(&answer.additional),
+        ttl: answer.answer.iter().chain(&answer.authority).map(|set| set.ttl).min(),
+        scope: answer.scope,
+        ede: answer.ede.map(|ede| ExtendedError { code: ede.code, text: ede.text }),
+        lookups: recorder.lookups,
+    }
+}
+
+/// A snapshot in which every endpoint is up but these: for questions of "what if".
+pub fn assume(plan: Arc<Plan>, down: &[EndpointId]) -> Snapshot {
+    let mut health = HealthMap::new(&plan.inventory);
+    for id in (0..plan.inventory.endpoints.len()).map(EndpointId::at) {
+        let verdict = if down.contains(&id) { Verdict::Down } else { Verdict::Up };
+        for region in (0..plan.inventory.regions.len()).map(RegionId::at) {
+            for family in Family::BOTH {
+                health.endpoint_mut(id, region, family).verdict = verdict;
+            }
+        }
+    }
+    judge_pools(&plan.inventory, &mut health);
+    Snapshot { generation: 0, plan, health }
+}
+
+fn result(answer: &Answer<'_>) -> &'static str {
+    match answer.rcode {
+        Rcode::NoError if !answer.answer.is_empty() => "NOERROR",
+        Rcode::NoError if !answer.authoritative => "REFERRAL",
+        Rcode::NoError => "NODATA",
+        Rcode::ServFail => "SERVFAIL",
+        Rcode::NxDomain => "NXDOMAIN",
+        Rcode::Refused => "REFUSED",
+        Rcode::YxDomain => "YXDOMAIN",
+    }
+}

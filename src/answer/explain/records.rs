@@ -36,7 +36,7 @@ pub(crate) fn presentation(set: &RecordSet<'_>, question: &[u8]) -> Vec<Record> 
     let record = |data: String| Record {
         owner: absolute(set.owner.wire(question)),
         ttl: set.ttl,
-        rtype: Rtype::from_int(set.rtype).to_string(),
+        rtype: type_name(set.rtype),
         data,
     };
     match &set.data {
@@ -54,6 +54,11 @@ pub(crate) fn presentation(set: &RecordSet<'_>, question: &[u8]) -> Vec<Record> 
 /// A name with the dot at its end.
 pub(crate) fn absolute(name: &[u8]) -> String {
     Name::from_octets(name).map_or_else(|_| "?".into(), |name| name.fmt_with_dot().to_string())
+}
+
+/// `A`, or `TYPE65280`.
+pub(crate) fn type_name(rtype: u16) -> String {
+    Rtype::from_int(rtype).to_string()
 }
 
 /// RDATA as in a zone file; what cannot be read as its type says is shown as RFC 3597 has it.

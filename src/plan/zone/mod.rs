@@ -91,6 +91,16 @@ impl Zones {
         self.zones.iter().map(|zone| self.node(zone.apex))
     }
 
+    /// How many zones there are.
+    pub fn len(&self) -> usize {
+        self.zones.len()
+    }
+
+    /// Whether nothing is served.
+    pub fn is_empty(&self) -> bool {
+        self.zones.is_empty()
+    }
+
     /// How many names there are, those without records too.
     pub fn names(&self) -> usize {
         self.table.len()

@@ -1,0 +1,176 @@
+//! A trace that writes down what it hears, and what is known of each member that it hears of.
+
+use crate::answer::Query;
+use crate::answer::explain::words;
+use crate::answer::explain::{Decided, Fate, Finding, Lookup, MemberLook, PoolLook};
+use crate::answer::trace::{How, Trace};
+use crate::geo::Place;
+use crate::health::Verdict;
+use crate::model::{Family, Member, PoolId, RegionId, Use};
+use crate::plan::zone::name::show;
+use crate::plan::{Steered, SteeredId};
+use crate::snapshot::Snapshot;
+use crate::steering::{self, Decision, Request, Step};
+
+/// Writes everything down.
+pub(super) struct Recorder<'s> {
+    pub(super) lookups: Vec<Lookup>,
+    snapshot: &'s Snapshot,
+    /// Where the client is.
+    region: RegionId,
+    family: Family,
+    /// The steered name that is being decided, and the pools entered for it.
+    steered: Option<&'s Steered>,
+    entered: Vec<(PoolId, PoolLook)>,
+    as_if_up: bool,
+}
+
+impl<'s> Recorder<'s> {
+    pub(super) fn new(query: &Query<'_>, snapshot: &'s Snapshot) -> Self {
+        let region = snapshot.plan.geo.locate(query.client.address).region;
+        let (lookups, entered) = (Vec::new(), Vec::new());
+        Self { lookups, snapshot, region, family: Family::V4, steered: None, entered, as_if_up: false }
+    }
+}
+
+impl Trace for Recorder<'_> {
+    fn found(&mut self, name: &[u8], how: How<'_>) {
+        let (found, node) = match how {
+            How::Exact(node) => (Finding::Exact, Some(node)),
+            How::Wildcard(node) => (Finding::Wildcard, Some(node)),
+            How::Delegated(node) => (Finding::Delegated, Some(node)),
+            How::Redirected(node) => (Finding::Redirected, Some(node)),
+            How::Missing(node) => (Finding::Missing, Some(node)),
+            How::Outside => (Finding::Outside, None),
+        };
+        self.lookups.push(Lookup {
+            name: show(name),
+            found,
+            at: node.map(|node| show(node.owner())),
+            zone: node.map(|node| show(node.apex().owner())),
+            decisions: Vec::new(),
+        });
+    }
+
+    fn steering(&mut self, steered: SteeredId, place: Place, request: &Request) {
+        self.steered = self.snapshot.plan.steered.get(steered.0 as usize);
+        self.region = place.region;
+        self.family = request.family;
+        self.as_if_up = false;
+    }
+
+    fn decided(&mut self, decision: &Decision) {
+        let entered = std::mem::take(&mut self.entered);
+        let pools: Vec<PoolLook> = entered.into_iter().map(|(id, look)| self.completed(id, look)).collect();
+        let (Some(steered), Some(lookup)) = (self.steered, self.lookups.last_mut()) else { return };
+        let moving = pools.iter().flat_map(|pool| &pool.members).filter(|member| member.moving);
+        let moving = moving.map(|member| member.name.as_str());
+        let (ttl, ttl_why) = words::ttl(steered, decision, moving);
+        let outcome = words::outcome(&decision.outcome);
+        lookup.decisions.push(Decided { family: self.family.to_string(), outcome, ttl, ttl_why, pools });
+    }
+}
+
+impl steering::Trace for Recorder<'_> {
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Enter(pool) => {
+                let look = self.look_at_pool(pool);
+                self.entered.push((pool, look));
+            }
+            Step::Chosen { pool, member } => self.look_at(pool, member, Fate::Chosen),
+            Step::Skipped { pool, member, reason } => {
+                let because = words::passed_over(reason, self.family);
+                self.look_at(pool, member, Fate::Passed { because });
+            }
+            Step::PoolDown(pool) => self.note(pool, words::pool_down(&self.snapshot.plan.inventory, pool)),
+            Step::Fallback { pool, to } => {
+                self.note(pool, format!("falls back to {}", self.described(to)));
+            }
+            Step::LastResort(_) => self.as_if_up = true,
+            Step::WithoutNames(pool) => self.note(pool, words::WITHOUT_NAMES.into()),
+        }
+    }
+}
+
+impl Recorder<'_> {
+    fn look_at_pool(&self, id: PoolId) -> PoolLook {
+        let pool = &self.snapshot.plan.inventory.pools[id.index()];
+        PoolLook {
+            pool: pool.name.to_string(),
+            policy: pool.policy.to_string(),
+            as_if_up: self.as_if_up,
+            members: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn look_at(&mut self, pool: PoolId, member: u16, fate: Fate) {
+        let look = self.look_at_member(pool, member, fate);
+        if let Some(entered) = self.latest(pool) {
+            entered.members.retain(|before| before.name != look.name);
+            entered.members.push(look);
+        }
+    }
+
+    fn note(&mut self, pool: PoolId, note: String) {
+        if let Some(entered) = self.latest(pool) {
+            entered.notes.push(note);
+        }
+    }
+
+    fn latest(&mut self, pool: PoolId) -> Option<&mut PoolLook> {
+        self.entered.iter_mut().rfind(|(id, _)| *id == pool).map(|(_, look)| look)
+    }
+
+    fn look_at_member(&self, pool: PoolId, index: u16, fate: Fate) -> MemberLook {
+        let Snapshot { plan, health, .. } = self.snapshot;
+        let inventory = &plan.inventory;
+        let pool = &inventory.pools[pool.index()];
+        let Member { picks, .. } = pool.members[usize::from(index)];
+        let (verdict, moving, evidence) = match picks {
+            Use::Endpoint(id) => {
+                let standing = health.endpoint(id, self.region, self.family);
+                let endpoint = &inventory.endpoints[id.index()];
+                let region = &inventory.regions[self.region.index()].name;
+                let verdict = endpoint.serves(self.family).then_some(standing.verdict);
+                (verdict, standing.moving, words::evidence(standing, endpoint, self.family, region))
+            }
+            Use::Pool(id) => {
+                let standing = health.pool(id, self.region, self.family);
+                let verdict = if standing.up { Verdict::Up } else { Verdict::Down };
+                (Some(verdict), standing.moving, "a pool".into())
+            }
+        };
+        let order = pool.order.get(self.region.index()).map_or(&[][..], |order| order);
+        let km = order.iter().find(|candidate| candidate.member == index).and_then(|found| found.km);
+        let (name, km) = (inventory.name_of(picks).to_owned(), km.map(|km| km.round() as u32));
+        MemberLook { name, verdict, evidence, moving, km, fate }
+    }
+
+    /// A fallback, with what is known of it.
+    fn described(&self, to: Use) -> String {
+        let Snapshot { plan, health, .. } = self.snapshot;
+        let name = plan.inventory.name_of(to);
+        match to {
+            Use::Endpoint(id) => format!("{name}, {}", health.endpoint(id, self.region, self.family).verdict),
+            Use::Pool(_) => format!("pool {name}"),
+        }
+    }
+
+    /// With the members that were not looked at: who would be next.
+    fn completed(&self, id: PoolId, mut look: PoolLook) -> PoolLook {
+        let pool = &self.snapshot.plan.inventory.pools[id.index()];
+        let order = pool.order.get(self.region.index()).map_or(&[][..], |order| order);
+        for candidate in order.iter().take(UNNEEDED_MAX) {
+            let next = self.look_at_member(id, candidate.member, Fate::Unneeded);
+            if look.members.iter().all(|known| known.name != next.name) {
+                look.members.push(next);
+            }
+        }
+        look
+    }
+}
+
+/// Of a pool's members in their order, so many are shown even if they were not needed; more are left out.
+const UNNEEDED_MAX: usize = 16;

@@ -1,0 +1,126 @@
+//! The wording: this is what people read when they wonder.
+
+use crate::answer::Client;
+use crate::answer::explain::Place;
+use crate::health::{Basis, Control, Standing, Verdict};
+use crate::model::{Endpoint, Family, Inventory, MinUp, PoolId};
+use crate::plan::Steered;
+use crate::snapshot::Snapshot;
+use crate::steering::{Decision, Outcome, Skip};
+
+/// Where a client is, and by which rule.
+pub(super) fn place(client: Client, snapshot: &Snapshot) -> Place {
+    let geo = &snapshot.plan.geo;
+    let place = geo.locate(client.address);
+    let whole = if client.address.is_ipv4() { 32 } else { 128 };
+    Place {
+        subnet: match client.prefix {
+            prefix if prefix >= whole => client.address.to_string(),
+            prefix => format!("{}/{prefix}", client.address),
+        },
+        region: snapshot.plan.inventory.regions[place.region.index()].name.to_string(),
+        rule: geo.reason(client.address).map(ToString::to_string),
+        scope: place.scope,
+    }
+}
+
+/// The TTL of a decision, and why; `moving` are the members whose health is.
+pub(super) fn ttl<'m>(
+    steered: &Steered,
+    decision: &Decision,
+    moving: impl Iterator<Item = &'m str>,
+) -> (u32, String) {
+    let Steered { ttl, ttl_min, .. } = *steered;
+    if decision.settled {
+        return (ttl, "everything is settled".into());
+    }
+    let mut names: Vec<&str> = moving.collect();
+    names.sort_unstable();
+    names.dedup();
+    let who = if names.is_empty() { "something".into() } else { names.join(", ") };
+    (ttl_min, format!("not {ttl}: {who} changed lately or is changing"))
+}
+
+/// What came of a decision.
+pub(super) fn outcome(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Endpoints { last_resort: false, .. } => "chosen",
+        Outcome::Endpoints { last_resort: true, .. } => "as if all were up",
+        Outcome::Static => "the records of the zone file",
+        Outcome::NoData => "no data",
+        Outcome::ServFail => "SERVFAIL",
+    }
+}
+
+/// What a verdict on one family of an endpoint rests on. The probes counted are those that agree with it.
+pub(super) fn evidence(standing: &Standing, endpoint: &Endpoint, family: Family, region: &str) -> String {
+    let evidence = &standing.evidence;
+    let watched = !endpoint.targets[family.index()].is_empty();
+    if !endpoint.serves(family) {
+        return String::new();
+    }
+    let (agree, says) = match standing.verdict {
+        Verdict::Down => (evidence.down, "down"),
+        Verdict::Up | Verdict::Unknown => (evidence.votes.saturating_sub(evidence.down), "up"),
+    };
+    let of = |whom: &str| format!("{agree} of {} {whom} say {says}", evidence.votes);
+    let mut words = match (standing.control, evidence.basis) {
+        (Some(Control::Drain), _) => "drained by the operator".into(),
+        (Some(Control::ForceUp), _) => "forced up by the operator".into(),
+        (Some(Control::ForceDown), _) => "forced down by the operator".into(),
+        (None, Basis::Operator) => "fixed by the operator".into(),
+        (None, Basis::Region) => of(&format!("probes in {region}")),
+        (None, Basis::Others) => of("other regions"),
+        (None, Basis::Kept) => "no probe is heard: the last verdict stands".into(),
+        (None, Basis::Unmonitored) if !watched => "no monitor".into(),
+        (None, Basis::Unmonitored) if standing.verdict == Verdict::Unknown => "no probe was heard yet".into(),
+        (None, Basis::Unmonitored) => "assumed".into(),
+    };
+    if let Some(kind) = evidence.kind.filter(|kind| !kind.is_ok()) {
+        words += &format!(", {kind}");
+    }
+    if let Some(rtt) = evidence.rtt_us {
+        words += &format!(", {:.1} ms", f64::from(rtt) / 1000.0);
+    }
+    if standing.stale {
+        words += ", stale";
+    }
+    if standing.moving {
+        words += ", moving";
+    }
+    words
+}
+
+/// Why a member was passed over.
+pub(super) fn passed_over(reason: Skip, family: Family) -> String {
+    match reason {
+        Skip::Down => DOWN.into(),
+        Skip::NoFamily => format!("has no {family}"),
+        Skip::Held => "is up again, but waits for its failback".into(),
+        Skip::Draw => NOT_DRAWN.into(),
+        Skip::Weightless => "has weight 0".into(),
+        Skip::Trickle => "gives this draw to the standby, to prove it".into(),
+        Skip::Dead => "leads to nothing that is up".into(),
+        Skip::HostName => "is a host name, which is answered alone".into(),
+        Skip::Repeated => "is in the answer already".into(),
+    }
+}
+
+/// Why a pool counts as down.
+pub(super) fn pool_down(inventory: &Inventory, pool: PoolId) -> String {
+    match inventory.pools[pool.index()].min_up {
+        MinUp::Count(0 | 1) => "nothing is up".into(),
+        MinUp::Count(count) => format!("fewer than {count} are up"),
+        MinUp::Percent(percent) => format!("less than {percent} % is up"),
+    }
+}
+
+/// [`crate::steering::Step::WithoutNames`]
+pub(super) const WITHOUT_NAMES: &str =
+    "decided again without host names: a CNAME would take the other family too";
+
+/// [`Skip::Down`]
+pub(super) const DOWN: &str = "is down";
+
+/// [`Skip::Draw`]
+pub(super) const NOT_DRAWN: &str = "was not drawn";
