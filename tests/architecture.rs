@@ -30,7 +30,7 @@ const ROWS: &[Row] = &[
     Row("plan", Core, &["geo", "model", "spec"]),
     Row("steering", Core, &["health", "model"]),
     Row("snapshot", Core, &["health", "plan"]),
-    Row("answer", Core, &["geo", "model", "plan", "snapshot", "steering"]),
+    Row("answer", Core, &["geo", "health", "model", "plan", "snapshot", "steering"]),
     Row("keeper", Core, &["health", "model", "plan", "snapshot", "steering"]),
     Row("scenario", Core, &[]),
     Row("telemetry", Edge, &["model"]),
@@ -290,6 +290,7 @@ fn sources() -> Vec<Source> {
     files
         .iter()
         .filter(|file| !file.ends_with("src/lib.rs") && !file.ends_with("tests.rs"))
+        .filter(|file| !inside(file).iter().any(|step| step == "tests"))
         .map(|file| {
             let inner = inside(file).with_extension("");
             let steps: Vec<_> = inner.iter().map(|step| step.to_string_lossy().into_owned()).collect();

@@ -10,7 +10,7 @@
 //!   name    in zone example.org
 //!   pool    www, nearest
 //!           - fra  Down     0 km  1 of 1 probes in eu say down, refused, moving
-//!           > iad  Up    6544 km  1 of 1 probes in us say up, 0.4 ms
+//!           > iad  Up    6549 km  1 of 1 probes in us say up, 0.4 ms
 //!   ttl     15, not 30: fra changed lately or is changing
 //! ```
 

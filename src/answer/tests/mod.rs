@@ -1,4 +1,5 @@
 //! Answers against the RFCs, against a slow reference, and for random names.
 
 mod rfc;
+mod steered;
 mod world;

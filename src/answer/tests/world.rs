@@ -64,21 +64,24 @@ pub fn with_answer<R>(
     client: &str,
     look: impl FnOnce(&Answer<'_>, &[u8]) -> R,
 ) -> R {
+    query(question, client, |query| look(&answer(query, snapshot, &mut ()), query.name))
+}
+
+/// The query that `NAME TYPE` from an address or a prefix means.
+pub fn query<R>(question: &str, client: &str, ask: impl FnOnce(&Query<'_>) -> R) -> R {
     let (name, qtype) = question.split_once(' ').expect("a question is a name and a type");
     let name: Name = name.parse().expect("a test writes good names");
     let qtype = qtype.parse::<Rtype>().expect("a test writes good types").to_int();
     let (address, prefix) = match client.split_once('/') {
-        Some((address, prefix)) => (address, Some(prefix.parse().expect("a length"))),
+        Some((address, prefix)) => (address, Some(prefix.parse().expect("a test writes good lengths"))),
         None => (client, None),
     };
     let address: IpAddr = address.parse().expect("a test writes good addresses");
     let prefix = prefix.unwrap_or(if address.is_ipv4() { 32 } else { 128 });
-    let client = Client { address, prefix };
-    let query = Query { name: name.as_slice(), qtype, client, draw: 7 };
-    look(&answer(&query, snapshot, &mut ()), query.name)
+    ask(&Query { name: name.as_slice(), qtype, client: Client { address, prefix }, draw: 7 })
 }
 
-/// `NOERROR aa; owner ttl type data; ... | authority | additional`: sections that are empty at the end are
+/// `NOERROR aa | owner ttl type data; ... | authority | additional`: sections that are empty at the end are
 /// left out.
 pub fn show(answer: &Answer<'_>, question: &[u8]) -> String {
     let mut text = format!("{:?}", answer.rcode).to_uppercase();
