@@ -201,3 +201,268 @@ impl Pace {
 const COALESCE: Duration = Duration::from_millis(10);
 /// When opinions turn all the time, reports are no closer than this.
 const URGENT_PACE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::task::JoinHandle;
+    use tokio::time::timeout;
+
+    use super::super::check::servers;
+    use super::*;
+    use crate::health::{Kind, Opinion, TargetReport};
+    use crate::model::{Expect, Monitor};
+
+    /// What should happen happens by then, on however busy a machine.
+    const PATIENCE: Duration = Duration::from_secs(20);
+    const NEVER: Duration = Duration::from_secs(3600);
+    const SOON: Duration = Duration::from_millis(10);
+
+    fn tcp(name: &str, to: SocketAddr) -> Assignment {
+        let monitor = Monitor {
+            name: name.into(),
+            ask: Ask::Tcp { port: to.port() },
+            interval: SOON,
+            timeout: PATIENCE,
+            recheck: SOON,
+            fall: 3,
+            rise: 2,
+            quorum: 75,
+        };
+        Assignment { monitor: Arc::new(monitor), address: to.ip() }
+    }
+
+    fn http(name: &str, to: SocketAddr) -> Assignment {
+        let ask = Ask::Http {
+            port: to.port(),
+            tls: None,
+            method: "GET".into(),
+            path: "/".into(),
+            host: None,
+            headers: Vec::new(),
+            expect: Expect { status: vec![200..=200], body: None },
+        };
+        with(tcp(name, to), |monitor| monitor.ask = ask)
+    }
+
+    fn with(mut assignment: Assignment, change: impl FnOnce(&mut Monitor)) -> Assignment {
+        change(Arc::make_mut(&mut assignment.monitor));
+        assignment
+    }
+
+    struct Running {
+        assignments: watch::Sender<Arc<[Assignment]>>,
+        reports: mpsc::Receiver<Report>,
+        task: JoinHandle<()>,
+    }
+
+    impl Running {
+        fn start(assignments: &[Assignment], report_interval: Duration, concurrency: usize) -> Self {
+            let (assignments, assigned) = watch::channel(Arc::from(assignments));
+            let (reported, reports) = mpsc::channel(1);
+            let config = Config { name: "ns1".into(), region: "eu".into(), report_interval, concurrency };
+            let task = tokio::spawn(run(config, assigned, reported));
+            Self { assignments, reports, task }
+        }
+
+        fn assign(&self, assignments: &[Assignment]) {
+            self.assignments.send(Arc::from(assignments)).unwrap();
+        }
+
+        async fn report(&mut self) -> Report {
+            timeout(PATIENCE, self.reports.recv()).await.expect("a report comes").expect("the probe runs")
+        }
+
+        async fn report_where(&mut self, wanted: impl Fn(&Report) -> bool) -> Report {
+            loop {
+                let report = self.report().await;
+                if wanted(&report) {
+                    return report;
+                }
+            }
+        }
+
+        async fn ends(self) {
+            timeout(PATIENCE, self.task).await.expect("the probe ends").unwrap();
+        }
+    }
+
+    fn of<'a>(report: &'a Report, monitor: &str) -> Option<&'a TargetReport> {
+        report.targets.iter().find(|target| &*target.monitor == monitor)
+    }
+
+    fn opinion(report: &Report, monitor: &str) -> Option<Opinion> {
+        of(report, monitor).map(|target| target.opinion)
+    }
+
+    /// Counts who connects, and accepts no more than that.
+    async fn counting() -> (SocketAddr, watch::Receiver<u32>) {
+        let (count, counted) = watch::channel(0);
+        let to = servers::serve(move |_| {
+            count.send_modify(|count| *count += 1);
+            async {}
+        });
+        (to.await, counted)
+    }
+
+    async fn reaches(counted: &mut watch::Receiver<u32>, more: u32) {
+        let start = *counted.borrow();
+        let reached = counted.wait_for(|count| *count >= start + more);
+        timeout(PATIENCE, reached).await.expect("checks go on").unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_fresh_probe_soon_has_an_opinion_of_everything() {
+        let to = servers::silent().await;
+        let slow = |n| with(tcp(&format!("m{n}"), to), |monitor| monitor.interval = NEVER);
+        let assignments: Vec<_> = (0..50).map(slow).collect();
+        let mut probe = Running::start(&assignments, NEVER, 10);
+        let all_up = |report: &Report| report.targets.iter().all(|target| target.opinion == Opinion::Up);
+        let report = probe.report_where(all_up).await;
+        assert_eq!(report.targets.len(), 50);
+        for target in report.targets {
+            assert_eq!((target.last, target.moving), (Some(Kind::Ok), false));
+            assert!(target.rtt_us.is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn reports_come_at_their_pace_full_and_numbered() {
+        let to = servers::silent().await;
+        let hanging = |monitor: &mut Monitor| monitor.interval = NEVER;
+        let assignments = [with(http("a", to), hanging), with(http("b", to), hanging)];
+        let mut probe = Running::start(&assignments, SOON, 10);
+        let first = probe.report().await;
+        assert_eq!((&*first.probe, &*first.region, first.interval_ms), ("ns1", "eu", 10));
+        for number in first.number + 1..first.number + 5 {
+            let report = probe.report().await;
+            assert_eq!(report.number, number);
+            assert_eq!(opinion(&report, "a"), Some(Opinion::Unknown));
+            assert_eq!(opinion(&report, "b"), Some(Opinion::Unknown));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_turn_is_reported_at_once() {
+        let (status, current) = watch::channel("200");
+        let to = servers::serve(move |mut stream| {
+            let reply = format!("HTTP/1.1 {}\r\n\r\n", *current.borrow());
+            async move {
+                servers::read_request(&mut stream).await;
+                let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, reply.as_bytes()).await;
+            }
+        });
+        let mut probe = Running::start(&[http("web", to.await)], NEVER, 10);
+        assert_eq!(opinion(&probe.report().await, "web"), Some(Opinion::Up));
+        status.send("503").unwrap();
+        let report = probe.report().await;
+        assert_eq!(opinion(&report, "web"), Some(Opinion::Down));
+        assert_eq!(of(&report, "web").unwrap().last, Some(Kind::Status));
+        status.send("200").unwrap();
+        assert_eq!(opinion(&probe.report().await, "web"), Some(Opinion::Up));
+    }
+
+    #[tokio::test]
+    async fn a_hanging_target_delays_no_other() {
+        let (to, mut counted) = counting().await;
+        let hanging = http("hanging", servers::silent().await);
+        let _probe = Running::start(&[hanging, tcp("good", to)], NEVER, 2);
+        reaches(&mut counted, 20).await;
+    }
+
+    #[tokio::test]
+    async fn a_wait_for_a_slot_is_no_failure() {
+        let brief = |monitor: &mut Monitor| monitor.timeout = Duration::from_millis(200);
+        let good = with(tcp("good", servers::silent().await), |monitor| monitor.fall = 1);
+        let hanging = with(http("hanging", servers::silent().await), brief);
+        let mut probe = Running::start(&[hanging, good], SOON, 1);
+        let report = probe.report_where(|report| opinion(report, "hanging") == Some(Opinion::Down)).await;
+        assert_eq!(of(&report, "hanging").unwrap().last, Some(Kind::Timeout));
+        assert_eq!(opinion(&report, "good"), Some(Opinion::Up));
+    }
+
+    #[tokio::test]
+    async fn nobody_hearing_reports_stops_no_check_and_the_next_heard_is_the_latest() {
+        let (to, mut counted) = counting().await;
+        let mut probe = Running::start(&[tcp("good", to)], SOON, 10);
+        reaches(&mut counted, 50).await;
+        let stored = probe.report().await;
+        let latest = probe.report().await;
+        assert_eq!(latest.number, stored.number + 1);
+        assert_eq!(opinion(&latest, "good"), Some(Opinion::Up));
+    }
+
+    #[tokio::test]
+    async fn a_change_of_assignments_keeps_what_is_held_of_those_that_stay() {
+        let (good, silent) = (servers::silent().await, servers::silent().await);
+        let mut probe = Running::start(&[tcp("stays", good), tcp("goes", good)], SOON, 10);
+        let both_up = |report: &Report| report.targets.iter().all(|target| target.opinion == Opinion::Up);
+        let before = probe.report_where(both_up).await;
+        // The same target asks something else now, which nothing answers: only its past speaks for it.
+        probe.assign(&[http("stays", silent), http("comes", silent)]);
+        let after = probe.report_where(|report| of(report, "comes").is_some()).await;
+        let (was, is) = (of(&before, "stays").unwrap(), of(&after, "stays").unwrap());
+        assert_eq!((is.opinion, is.last), (Opinion::Up, Some(Kind::Ok)));
+        assert!(is.age_ms >= was.age_ms);
+        assert_eq!(opinion(&after, "comes"), Some(Opinion::Unknown));
+        assert_eq!(opinion(&after, "goes"), None);
+    }
+
+    #[tokio::test]
+    async fn a_target_assigned_twice_is_checked_once() {
+        let to = servers::silent().await;
+        let mut probe = Running::start(&[tcp("web", to), tcp("web", to)], SOON, 10);
+        assert_eq!(probe.report().await.targets.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_target_that_is_not_assigned_any_more_is_left_alone() {
+        let ((goes, mut going), (stays, mut staying)) = (counting().await, counting().await);
+        let mut probe = Running::start(&[tcp("goes", goes), tcp("stays", stays)], SOON, 10);
+        reaches(&mut going, 1).await;
+        probe.assign(&[tcp("stays", stays)]);
+        probe.report_where(|report| of(report, "goes").is_none()).await;
+        // One check may have been on its way.
+        reaches(&mut staying, 5).await;
+        let count = *going.borrow_and_update();
+        reaches(&mut staying, 20).await;
+        assert_eq!(*going.borrow(), count);
+    }
+
+    #[tokio::test]
+    async fn a_probe_without_targets_reports_that() {
+        let mut probe = Running::start(&[], SOON, 10);
+        assert_eq!(probe.report().await.targets, []);
+    }
+
+    #[tokio::test]
+    async fn a_probe_ends_when_its_assignments_close() {
+        let probe = Running::start(&[tcp("web", servers::silent().await)], NEVER, 10);
+        let Running { assignments, reports, task } = probe;
+        drop(assignments);
+        timeout(PATIENCE, task).await.expect("the probe ends").unwrap();
+        drop(reports);
+    }
+
+    #[tokio::test]
+    async fn a_probe_ends_when_nobody_can_hear_it() {
+        let mut probe = Running::start(&[tcp("web", servers::silent().await)], SOON, 10);
+        probe.reports.close();
+        probe.ends().await;
+    }
+
+    #[test]
+    fn turns_are_gathered_and_never_flood() {
+        let start = Instant::now();
+        let mut pace = Pace { interval: NEVER, last: None, due: start + NEVER };
+        pace.hasten(start);
+        pace.hasten(start + COALESCE / 2);
+        assert_eq!(pace.due, start + COALESCE);
+        pace.reported(start + COALESCE);
+        pace.hasten(start + COALESCE * 2);
+        assert_eq!(pace.due, start + COALESCE + URGENT_PACE);
+        pace.reported(start + COALESCE + URGENT_PACE);
+        assert_eq!(pace.due, start + COALESCE + URGENT_PACE + NEVER);
+    }
+}

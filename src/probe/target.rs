@@ -217,3 +217,86 @@ async fn contained(check: &Arc<Check>) -> Result<Outcome, NotRun> {
 const WARNING_PACE: Duration = Duration::from_secs(86_400);
 /// Checks that could not be run are told of so often, whatever their number.
 const COMPLAINT_PACE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::Opinion;
+    use crate::model::TlsAsk;
+
+    const DAY: u64 = 86_400;
+
+    fn target(warn_days: u64) -> Target {
+        let tls = TlsAsk {
+            name: None,
+            verify: true,
+            roots: None,
+            warn_before: Duration::from_secs(warn_days * DAY),
+        };
+        let monitor = Monitor {
+            name: "web".into(),
+            ask: Ask::Tls { port: 443, tls },
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(2),
+            recheck: Duration::from_secs(1),
+            fall: 1,
+            rise: 1,
+            quorum: 75,
+        };
+        let assignment = Assignment { monitor: Arc::new(monitor), address: [192, 0, 2, 1].into() };
+        Target::new(&assignment, Moment(0))
+    }
+
+    fn shared() -> Shared {
+        Shared {
+            clock: Clock::start(),
+            slots: Semaphore::new(1),
+            turned: Notify::new(),
+            complained: Mutex::new(None),
+        }
+    }
+
+    fn passed(certificate_end: Option<i64>) -> Outcome {
+        Outcome { kind: Kind::Ok, rtt: Some(Duration::from_micros(1500)), detail: None, certificate_end }
+    }
+
+    fn failed() -> Outcome {
+        Outcome { kind: Kind::Refused, rtt: None, detail: None, certificate_end: None }
+    }
+
+    #[tokio::test]
+    async fn a_failure_keeps_the_time_and_the_certificate_of_the_last_success() {
+        let (target, shared) = (target(0), shared());
+        target.learn(Instant::now(), Ok(passed(Some(4_000_000_000))), &shared);
+        target.learn(Instant::now(), Ok(failed()), &shared);
+        let report = target.report(shared.clock.now());
+        assert_eq!((report.opinion, report.last), (Opinion::Down, Some(Kind::Refused)));
+        assert_eq!((report.rtt_us, report.certificate_end), (Some(1500), Some(4_000_000_000)));
+    }
+
+    #[tokio::test]
+    async fn a_check_that_could_not_be_run_changes_nothing() {
+        let (target, shared) = (target(0), shared());
+        target.learn(Instant::now(), Ok(passed(None)), &shared);
+        let not_run = NotRun { reason: "too many open files".into() };
+        target.learn(Instant::now(), Err(not_run), &shared);
+        let report = target.report(shared.clock.now());
+        assert_eq!((report.opinion, report.moving, report.last), (Opinion::Up, false, Some(Kind::Ok)));
+    }
+
+    #[test]
+    fn a_certificate_that_ends_soon_is_warned_of_once_a_day() {
+        let target = target(14);
+        let mut held = target.held();
+        held.certificate_end = Some(i64::try_from(100 * DAY).unwrap());
+        let mut warned_after = |hours: u64| {
+            let now = Moment(hours * 3_600_000);
+            target.warn_of_certificate(&mut held, now);
+            held.warned == Some(now)
+        };
+        assert!(!warned_after(80 * 24));
+        assert!(warned_after(87 * 24));
+        assert!(!warned_after(87 * 24 + 23));
+        assert!(warned_after(88 * 24));
+    }
+}

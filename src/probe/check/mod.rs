@@ -17,7 +17,7 @@ mod connect;
 mod http;
 mod reply;
 #[cfg(test)]
-mod servers;
+pub(super) mod servers;
 mod tls;
 mod trouble;
 
