@@ -36,7 +36,7 @@ const ROWS: &[Row] = &[
     Row("telemetry", Edge, &["model"]),
     Row("load", Edge, &[]),
     Row("dns", Edge, &["answer", "snapshot"]),
-    Row("probe", Edge, &["health", "model"]),
+    Row("probe", Edge, &["health", "model", "telemetry"]),
     Row("control", Edge, &[]),
     Row("cli", Edge, &[]),
     Row("app", Wiring, &[]),
