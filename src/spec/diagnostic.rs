@@ -36,8 +36,10 @@ pub struct Place {
     pub column: usize,
     /// How many characters are meant, at least 1, never beyond the line.
     pub width: usize,
-    /// The line itself, at most [`Place::LINE_MAX`] characters of it; the last is `…` if there are more.
+    /// The line itself, or [`Place::LINE_MAX`] characters around the place with `…` for what is left out.
     pub text: Arc<str>,
+    /// How many characters of the line are left out before `text`.
+    pub skipped: usize,
 }
 
 /// One error or warning.
@@ -68,12 +70,16 @@ impl Place {
         let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
         let end = floor_char(text, span.end.clamp(start, line_end));
+        let column = text[line_start..start].chars().count() + 1;
+        let width = text[start..end].chars().count().max(1);
+        let (skipped, line) = shortened(text[line_start..line_end].trim_end_matches('\r'), column - 1, width);
         Self {
             file: Arc::clone(&source.file),
             line: text[..line_start].bytes().filter(|&byte| byte == b'\n').count() + 1,
-            column: text[line_start..start].chars().count() + 1,
-            width: text[start..end].chars().count().max(1),
-            text: shortened(text[line_start..line_end].trim_end_matches('\r')),
+            column,
+            width,
+            text: line,
+            skipped,
         }
     }
 }
@@ -233,11 +239,8 @@ fn render_snippet(out: &mut String, snippet: Snippet<'_>, gutter: usize, paint: 
     out.push_str(format!("{number} {bar} {}", printable(&place.text)).trim_end());
     out.push('\n');
 
-    // Measured on what is printed, so that a tab or a wide letter does not move the marks. A place beyond
-    // what is shown of the line is marked at its last character.
-    let shown = place.text.chars().count();
-    let before = place.column.saturating_sub(1);
-    let before = if before > shown { shown.saturating_sub(1) } else { before };
+    // Measured on what is printed, so that a tab or a wide letter does not move the marks.
+    let before = place.column.saturating_sub(1 + place.skipped);
     let indent: String = place.text.chars().take(before).collect();
     let marked: String = place.text.chars().skip(before).take(place.width).collect();
     let marks = mark.to_string().repeat(columns(&printable(&marked)).max(1));
@@ -321,12 +324,23 @@ fn columns(text: &str) -> usize {
         .sum()
 }
 
-/// At most [`Place::LINE_MAX`] characters of a line.
-fn shortened(line: &str) -> Arc<str> {
-    match line.char_indices().nth(Place::LINE_MAX) {
-        None => line.into(),
-        Some(_) => line.chars().take(Place::LINE_MAX - 1).chain(['…']).collect::<String>().into(),
+/// At most [`Place::LINE_MAX`] characters of a line, with those from `at` in sight, and how many are left out
+/// before them.
+fn shortened(line: &str, at: usize, width: usize) -> (usize, Arc<str>) {
+    let length = line.chars().count();
+    if length <= Place::LINE_MAX {
+        return (0, line.into());
     }
+    let middle = (at + width.min(Place::LINE_MAX / 2)).saturating_sub(Place::LINE_MAX * 3 / 4);
+    let skipped = middle.min(length - Place::LINE_MAX);
+    let mut shown: Vec<char> = line.chars().skip(skipped).take(Place::LINE_MAX).collect();
+    if skipped > 0 {
+        shown[0] = '…';
+    }
+    if skipped + Place::LINE_MAX < length {
+        shown[Place::LINE_MAX - 1] = '…';
+    }
+    (skipped, shown.into_iter().collect::<String>().into())
 }
 
 fn floor_char(text: &str, mut at: usize) -> usize {
@@ -432,13 +446,18 @@ mod tests {
     }
 
     #[test]
-    fn a_place_beyond_what_is_shown_of_a_line_is_marked_at_its_end() {
-        let text = "x".repeat(500);
-        let place = place(&text, 400..410);
-        assert_eq!((place.column, place.text.chars().count()), (401, Place::LINE_MAX));
-        let shown = render(&[Diagnostic::error("x", place, "m")], false);
-        let marked = shown.lines().find(|line| line.contains('^')).expect("a marked line");
-        assert_eq!(marked.trim_end(), format!("  | {}^", " ".repeat(Place::LINE_MAX - 1)));
+    fn of_a_long_line_the_part_around_the_place_is_shown() {
+        let text = format!("{}<here>{}", "a".repeat(400), "b".repeat(400));
+        for (span, marked) in [(400..406, "<here>"), (1..3, "aa"), (804..806, "bb"), (806..806, "")] {
+            let place = place(&text, span.clone());
+            assert_eq!((place.column, place.text.chars().count()), (span.start + 1, Place::LINE_MAX));
+            let shown = render(&[Diagnostic::error("x", place, "m")], false);
+            let lines: Vec<&str> = shown.lines().collect();
+            let at = lines[4].find('^').expect("a marked line");
+            let width = lines[4].matches('^').count();
+            let under: String = lines[3].chars().skip(at).take(width).collect();
+            assert_eq!(under, marked, "{shown}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! its line. Reading never stops at the first error.
 
 pub mod diagnostic;
+mod doubt;
 pub mod duration;
 pub mod machine;
 pub mod master;
@@ -68,6 +69,16 @@ pub struct Spec {
     pub zones: Vec<master::ZoneFile>,
     /// The steering files.
     pub steering: Vec<steering::SteeringFile>,
+}
+
+impl Spec {
+    /// All that is to be said, once `read` was found when reading this and `compiled` when compiling it:
+    /// everything that was found, but for what may be a mere consequence of something that could not be
+    /// read. That comes back, if it is real, when the rest is right.
+    pub fn findings(&self, read: Vec<Diagnostic>, compiled: Vec<Diagnostic>) -> Vec<Diagnostic> {
+        let doubts = doubt::Doubts::of(self, &read);
+        read.into_iter().chain(compiled.into_iter().filter(|found| !doubts.cover(found))).collect()
+    }
 }
 
 /// Reads all files. What could be read is in the [`Spec`], what could not in the diagnostics.

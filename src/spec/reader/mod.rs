@@ -19,7 +19,7 @@ use std::ops::Range;
 use serde_json::{Map, Value as Json, json};
 use toml::de::{DeTable, DeValue};
 
-pub use shape::{ListOf, NAME, Problem, Shape, Show, TEXT, Time, Truth, Whole, Word, Written};
+pub use shape::{ListOf, NAME, Percent, Problem, Shape, Show, TEXT, Time, Truth, Whole, Word, Written};
 pub use tables::{NamedTables, TableOf, Texts};
 
 use crate::spec::diagnostic::Place;

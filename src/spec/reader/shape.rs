@@ -108,12 +108,12 @@ impl<T> Shape for Written<T> {
             DeValue::String(text) => self.accept(text, item.span(), reporter),
             _ => {
                 let problem = Problem::wrong_type(self.expects, item);
+                let unquoted = number_in(item).filter(|number| (self.parse)(number).is_ok());
                 reporter.error(
                     item.span(),
-                    if let Some(number) = number_in(item) {
-                        problem.hint(format!("write it in quotes: \"{number}\""))
-                    } else {
-                        problem
+                    match unquoted {
+                        Some(number) => problem.hint(format!("write it in quotes: \"{number}\"")),
+                        None => problem,
                     },
                 );
                 None
@@ -304,6 +304,50 @@ impl Shape for Time {
 impl Show for Time {
     fn show(&self, value: &Duration) -> Json {
         duration::display(*value).into()
+    }
+}
+
+/// A percentage from 1% to 100%.
+#[derive(Clone, Copy, Debug)]
+pub struct Percent;
+
+impl Percent {
+    fn parse(text: &str) -> Option<u8> {
+        let percent = text.strip_suffix('%')?.parse().ok()?;
+        (1..=100).contains(&percent).then_some(percent)
+    }
+}
+
+impl Shape for Percent {
+    type Value = u8;
+
+    fn expects(&self) -> String {
+        "a percentage from \"1%\" to \"100%\"".into()
+    }
+
+    fn read(&self, item: &Item<'_>, reporter: &mut Reporter) -> Option<u8> {
+        let DeValue::String(text) = item.get_ref() else {
+            let problem = Problem::wrong_type(&self.expects(), item);
+            let bare = number_in(item).map(|number| format!("{number}%"));
+            let meant = bare.filter(|percent| Self::parse(percent).is_some());
+            reporter.error(
+                item.span(),
+                match meant {
+                    Some(percent) => problem.hint(format!("write \"{percent}\"")),
+                    None => problem,
+                },
+            );
+            return None;
+        };
+        let percent = Self::parse(text);
+        if percent.is_none() {
+            reporter.error(item.span(), Problem::out_of_range(&self.expects(), &format!("\"{text}\"")));
+        }
+        percent
+    }
+
+    fn schema(&self) -> Json {
+        json!({ "type": "string", "pattern": "^([1-9][0-9]?|100)%$" })
     }
 }
 

@@ -195,6 +195,7 @@ pub(super) fn schema() -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const GOOD: &str = r#"
 zone = "example.org"
@@ -258,6 +259,8 @@ rto = "1m"
 "a.example.net.".pool = "api"
 "#;
 
+    const LIKE_TOML: &str = "([a-z_.]+ ?= ?[\"\\[\\]{}a-z0-9:,.%-]*\n|\\[+[a-z.]*\\]+\n|.{0,9}\n?){0,12}";
+
     fn read(text: &str) -> (SteeringFile, Vec<Diagnostic>) {
         let mut diagnostics = Vec::new();
         let file = parse(&Source::new("zones/example.org.toml", text), &mut diagnostics);
@@ -273,5 +276,127 @@ rto = "1m"
         let (file, diagnostics) = read(GOOD);
         assert_eq!(crate::spec::diagnostic::render(&diagnostics, false), "");
         assert_eq!(value(&file.zone).as_deref(), Some("example.org"));
+
+        let [eu, us] = file.regions.as_slice() else { panic!("two regions") };
+        assert_eq!((eu.name.value.as_str(), us.name.value.as_str()), ("eu", "us"));
+        assert_eq!(value(&eu.value.at), Some(Coordinates { latitude: 50.11, longitude: 8.0 }));
+        let clients: Vec<String> = eu.value.clients.iter().map(|rule| rule.value.to_string()).collect();
+        assert_eq!(clients, ["net:198.18.0.0/15", "net:2001:db8::/32"]);
+        assert_eq!((value(&eu.value.default), value(&us.value.default)), (None, Some(true)));
+
+        let [fra, cdn] = file.endpoints.as_slice() else { panic!("two endpoints") };
+        assert_eq!(value(&fra.value.region).as_deref(), Some("eu"));
+        assert_eq!(value(&fra.value.ipv4), Some("192.0.2.10".parse().expect("IPv4")));
+        assert_eq!(value(&fra.value.ipv6), Some("2001:db8::10".parse().expect("IPv6")));
+        assert_eq!(fra.value.monitors[0].value, "web");
+        assert_eq!(
+            value(&cdn.value.cname).map(|name| name.to_string()).as_deref(),
+            Some("example.cdn.example.net")
+        );
+
+        let names: Vec<&str> = file.names.iter().map(|named| named.name.value.as_str()).collect();
+        assert_eq!(names, ["www", "*.shop", "@", "a.example.net."]);
+        let www = &file.names[0].value;
+        assert_eq!(
+            (www.pool.value.as_str(), value(&www.ttl), value(&www.ttl_min)),
+            ("www", Some(30), Some(5))
+        );
+        assert_eq!(value(&www.rto), Some(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn monitors_are_read_as_written() {
+        let (file, _) = read(GOOD);
+        let [web, cert] = file.monitors.as_slice() else { panic!("two monitors") };
+        let web = &web.value;
+        assert_eq!((web.kind.value, value(&web.port)), (MonitorKind::Http, Some(80)));
+        assert_eq!(value(&web.path).as_deref(), Some("/healthz"));
+        assert_eq!(value(&web.host).as_deref(), Some("www.example.org"));
+        let headers: Vec<(&str, &str)> =
+            web.headers.iter().map(|(name, text)| (name.value.as_str(), text.value.as_str())).collect();
+        assert_eq!(headers, [("X-Probe", "windrose"), ("Accept", "*/*")]);
+        let statuses: Vec<_> = web.expect_status.iter().map(|range| range.value.clone()).collect();
+        assert_eq!(statuses, [200..=299, 304..=304, 404..=404]);
+        assert_eq!(value(&web.expect_body).as_deref(), Some("ok"));
+        let times =
+            [&web.interval, &web.timeout, &web.recheck].map(|time| value(time).map(|time| time.as_millis()));
+        assert_eq!(times, [Some(5000), Some(2000), Some(500)]);
+        assert_eq!((value(&web.fall), value(&web.rise), value(&web.quorum)), (Some(4), Some(1), Some(60)));
+        let cert = &cert.value;
+        assert_eq!((cert.kind.value, value(&cert.tls_verify)), (MonitorKind::Tls, Some(false)));
+        assert_eq!(value(&cert.tls_name).as_deref(), Some("x.example.org"));
+        assert_eq!(value(&cert.tls_roots).as_deref(), Some("ca.pem"));
+        assert_eq!(value(&cert.tls_warn_before), Some(Duration::from_secs(21 * 24 * 3600)));
+    }
+
+    #[test]
+    fn pools_are_read_as_written() {
+        let (file, _) = read(GOOD);
+        let [www, api] = file.pools.as_slice() else { panic!("two pools") };
+        let www = &www.value;
+        assert_eq!((www.policy.value, value(&www.answers)), (Policy::Nearest, Some(2)));
+        assert_eq!(value(&www.min_up), Some(MinUp::Percent(50)));
+        assert_eq!(value(&www.fallback).as_deref(), Some("cdn"));
+        assert_eq!(value(&www.on_down), Some(OnDown::NoData));
+        assert_eq!(value(&www.failback), Some(Failback::After(Duration::from_secs(600))));
+        assert_eq!(value(&www.trickle), Some(0.05));
+        assert_eq!((value(&www.fence), value(&www.sticky)), (Some(true), Some(true)));
+        assert_eq!(value(&www.map).as_deref(), Some("world"));
+        let [fra, cdn] = www.members.as_slice() else { panic!("two members") };
+        assert_eq!((fra.picks.value.as_str(), value(&fra.weight)), ("fra", None));
+        assert_eq!(
+            (cdn.picks.value.as_str(), value(&cdn.weight), value(&cdn.bias)),
+            ("cdn", Some(3), Some(-5))
+        );
+        assert_eq!((cdn.regions[0].value.as_str(), value(&cdn.default)), ("eu", Some(true)));
+        assert_eq!(api.value.members[0].picks.value, "fra");
+    }
+
+    #[test]
+    fn a_value_is_found_where_it_was_written() {
+        let (file, _) = read(GOOD);
+        let fra = &file.endpoints[0];
+        assert_eq!(&GOOD[fra.name.span.clone()], "fra");
+        let ipv6 = fra.value.ipv6.as_ref().expect("an address");
+        assert_eq!(&GOOD[ipv6.span.clone()], "\"2001:db8::10\"");
+        assert_eq!(&GOOD[file.pools[0].value.members[1].picks.span.clone()], "\"cdn\"");
+    }
+
+    #[test]
+    fn a_definition_with_an_error_keeps_its_name_and_the_rest_of_it() {
+        let (file, diagnostics) =
+            read("[endpoints.fra]\nipv4 = \"x\"\nregion = \"eu\"\n[pools.p]\nmembers = [\"fra\", 1]\n");
+        assert_eq!(diagnostics.len(), 3);
+        assert_eq!(file.endpoints[0].name.value, "fra");
+        assert_eq!(value(&file.endpoints[0].value.region).as_deref(), Some("eu"));
+        assert_eq!((file.pools[0].name.value.as_str(), file.pools[0].value.members.len()), ("p", 1));
+    }
+
+    #[test]
+    fn more_errors_than_anybody_reads_are_counted() {
+        let text: String = (0..1500).map(|key| format!("unknown-{key} = 1\n")).collect();
+        let (_, diagnostics) = read(&text);
+        assert_eq!(diagnostics.len(), 1001);
+        assert_eq!(diagnostics[1000].message, "500 more errors in zones/example.org.toml are not shown");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in LIKE_TOML) {
+            read(&text);
+        }
+
+        #[test]
+        fn no_damage_makes_it_panic(at in 0..GOOD.len(), gone in 0..300usize, new in ".{0,3}") {
+            let bytes = GOOD.as_bytes();
+            let end = (at + gone).min(bytes.len());
+            let damaged = [&bytes[..at], new.as_bytes(), &bytes[end..]].concat();
+            read(&String::from_utf8_lossy(&damaged));
+        }
+
+        #[test]
+        fn no_order_of_lines_makes_it_panic(lines in Just(GOOD.lines().collect::<Vec<_>>()).prop_shuffle()) {
+            read(&lines.join("\n"));
+        }
     }
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use crate::model::{OnDown, Policy, Pool};
 use crate::spec::reader::{
-    Item, ListOf, NAME, NamedTables, Problem, Reporter, Shape, TEXT, Table, TableOf, Texts, Time, Truth,
-    Whole, Word, key,
+    Item, ListOf, NAME, NamedTables, Percent, Problem, Reporter, Shape, TEXT, Table, TableOf, Texts, Time,
+    Truth, Whole, Word, key,
 };
 use crate::spec::steering::values::{
     At, FAILBACK_MAX, HEADER_NAME, HEADER_VALUE, HOST, HOST_NAME, IPV4, IPV6, MATCHER, METHOD, OWNER, PATH,
-    QUORUM, Returning, Seconds, Share, Status, UpAtLeast, ZONE,
+    Returning, Seconds, Share, Status, UpAtLeast, ZONE,
 };
 use crate::spec::steering::{
     EndpointSpec, MemberSpec, MonitorKind, MonitorSpec, NameSpec, PoolSpec, RegionSpec, SteeringFile,
@@ -121,7 +121,7 @@ fn monitor(table: &mut Table<'_>) -> Option<MonitorSpec> {
             Whole::within(1..=IN_A_ROW_MAX),
         ),
         quorum: table
-            .optional(key("quorum", "Share of a region's probes that must say down.").or("75%"), QUORUM),
+            .optional(key("quorum", "Share of a region's probes that must say down.").or("75%"), Percent),
     })
 }
 

@@ -11,7 +11,7 @@ use toml::de::DeValue;
 
 use crate::geo::Matcher;
 use crate::model::{Coordinates, Failback, MinUp, Name, Pool};
-use crate::spec::reader::{Item, Problem, Reporter, Shape, Time, Whole, Written};
+use crate::spec::reader::{Item, Percent, Problem, Reporter, Shape, Time, Whole, Written};
 
 /// A key of `names`: relative to the zone, `@`, `*.shop`, or absolute with a final dot.
 pub const OWNER: Written<String> = Written {
@@ -155,10 +155,6 @@ pub const HEADER_VALUE: Written<String> = Written {
     },
 };
 
-/// How many of a region's probes must say down.
-pub const QUORUM: Written<u8> =
-    Written { expects: "a percentage, as \"75%\"", pattern: "^[0-9]{1,3}%$", parse: percent };
-
 /// Latitude and longitude.
 pub struct At;
 
@@ -172,7 +168,12 @@ impl Shape for At {
     fn read(&self, item: &Item<'_>, reporter: &mut Reporter) -> Option<Coordinates> {
         let numbers = item.get_ref().as_array().map(|items| items.iter().map(number).collect::<Vec<_>>());
         let Some([Some(latitude), Some(longitude)]) = numbers.as_deref() else {
-            let problem = Problem::wrong_type(&self.expects(), item);
+            let problem = match numbers {
+                None => Problem::wrong_type(&self.expects(), item),
+                Some(_) => {
+                    Problem::new("wrong-type", format!("expected {}, found another list", self.expects()))
+                }
+            };
             reporter.error(item.span(), problem.hint("write two numbers in brackets, as [50.11, 8.68]"));
             return None;
         };
@@ -261,7 +262,7 @@ impl Shape for UpAtLeast {
     fn read(&self, item: &Item<'_>, reporter: &mut Reporter) -> Option<MinUp> {
         match item.get_ref() {
             DeValue::Integer(_) => Whole::within(1..=MEMBERS_MAX).read(item, reporter).map(MinUp::Count),
-            DeValue::String(text) => QUORUM.accept(text, item.span(), reporter).map(MinUp::Percent),
+            DeValue::String(_) => Percent.read(item, reporter).map(MinUp::Percent),
             _ => {
                 reporter.error(item.span(), Problem::wrong_type(&self.expects(), item));
                 None
@@ -270,7 +271,7 @@ impl Shape for UpAtLeast {
     }
 
     fn schema(&self) -> Json {
-        json!({ "anyOf": [{ "type": "integer", "minimum": 1, "maximum": MEMBERS_MAX }, QUORUM.schema()] })
+        json!({ "anyOf": [{ "type": "integer", "minimum": 1, "maximum": MEMBERS_MAX }, Percent.schema()] })
     }
 }
 
@@ -333,13 +334,13 @@ impl Shape for Share {
         let share = share.filter(|share| (0.0..=1.0).contains(share));
         if share.is_none() {
             let problem = Problem::out_of_range(&self.expects(), &shown);
+            let bare = number(item).or_else(|| item.get_ref().as_str()?.parse().ok());
+            let meant = bare.filter(|percent| (1.0..=100.0).contains(percent));
             reporter.error(
                 item.span(),
-                match number(item) {
-                    Some(percent) if (1.0..=100.0).contains(&percent) => {
-                        problem.hint(format!("write \"{percent}%\""))
-                    }
-                    _ => problem,
+                match meant {
+                    Some(percent) => problem.hint(format!("write \"{percent}%\"")),
+                    None => problem,
                 },
             );
         }
@@ -365,9 +366,14 @@ impl Shape for Seconds {
     }
 
     fn read(&self, item: &Item<'_>, reporter: &mut Reporter) -> Option<u32> {
-        let DeValue::String(_) = item.get_ref() else {
+        let DeValue::String(text) = item.get_ref() else {
             return Whole::within(0..=i64::from(TTL_MAX)).read(item, reporter);
         };
+        if text.parse::<u32>().is_ok() {
+            let problem = Problem::wrong_type(&self.expects(), item);
+            reporter.error(item.span(), problem.hint(format!("write {text} without quotes")));
+            return None;
+        }
         let time = Time::within(Duration::ZERO..=Duration::from_secs(TTL_MAX.into())).read(item, reporter)?;
         if time.subsec_millis() > 0 {
             let problem = Problem::new("bad-duration", "a time to live has whole seconds only");
@@ -396,21 +402,11 @@ fn bad_address(text: &str, expected: &str) -> Problem {
     Problem::new("bad-address", format!("`{text}` is no address")).hint(format!("write {expected}"))
 }
 
-fn percent(text: &str) -> Result<u8, Problem> {
-    text.strip_suffix('%')
-        .and_then(|number| number.parse::<u8>().ok())
-        .filter(|percent| (1..=100).contains(percent))
-        .ok_or_else(|| {
-            Problem::new("out-of-range", format!("expected a percentage, found `{text}`"))
-                .hint("write a whole number from 1 to 100 and a percent sign, as \"75%\"")
-        })
-}
-
 /// RFC 9110 section 5.6.2.
 fn token(text: &str, what: &str) -> Result<String, Problem> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if text.is_empty() || !text.chars().all(fits) {
-        return Err(Problem::new("bad-header", format!("`{text}` is no {what}"))
+        return Err(Problem::new("bad-token", format!("`{text}` is no {what}"))
             .hint("it has letters, digits and dashes only"));
     }
     Ok(text.to_owned())

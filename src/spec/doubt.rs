@@ -1,0 +1,80 @@
+//! Errors that may only be consequences: of an endpoint whose address cannot be read one need not say that
+//! it has no address.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::RangeInclusive;
+
+use crate::spec::{Diagnostic, Severity, Spec};
+
+/// What is not certain, since something could not be read.
+#[derive(Debug, Default)]
+pub struct Doubts<'d> {
+    /// Whether any steering file has an error: then something may seem unused, or unwatched.
+    any: bool,
+    /// Steering files that are no TOML: any definition may have been lost.
+    broken: HashSet<&'d str>,
+    /// Lines of definitions with an error in them.
+    blocks: HashMap<&'d str, Vec<RangeInclusive<usize>>>,
+}
+
+impl<'d> Doubts<'d> {
+    /// What the errors found when reading `spec` make uncertain.
+    pub fn of(spec: &'d Spec, read: &[Diagnostic]) -> Self {
+        let mut doubts = Self::default();
+        for file in &spec.steering {
+            let name: &str = &file.source.file;
+            let errors = read.iter().filter(|found| found.severity == Severity::Error);
+            let here: Vec<_> = errors
+                .filter_map(|found| Some((found.code, found.place.as_ref()?)))
+                .filter(|(_, place)| *place.file == *name)
+                .collect();
+            if here.is_empty() {
+                continue;
+            }
+            doubts.any = true;
+            if here.iter().any(|(code, _)| *code == SYNTAX) {
+                doubts.broken.insert(name);
+            }
+            let headers = headers(&file.source.text);
+            doubts.blocks.insert(name, here.iter().map(|(_, place)| block(&headers, place.line)).collect());
+        }
+        doubts
+    }
+
+    /// Whether what the compiler found may be a mere consequence.
+    pub fn cover(&self, found: &Diagnostic) -> bool {
+        if !self.any {
+            return false;
+        }
+        if found.severity == Severity::Warning {
+            return true;
+        }
+        if NAMES.contains(&found.code) {
+            return !self.broken.is_empty();
+        }
+        found.place.as_ref().is_some_and(|place| {
+            let blocks = self.blocks.get(&*place.file);
+            self.broken.contains(&*place.file)
+                || blocks.is_some_and(|blocks| blocks.iter().any(|block| block.contains(&place.line)))
+        })
+    }
+}
+
+/// The lines that start a table, from 1.
+fn headers(text: &str) -> Vec<usize> {
+    let lines = text.lines().zip(1..);
+    lines.filter(|(line, _)| line.trim_start().starts_with('[')).map(|(_, number)| number).collect()
+}
+
+/// The lines from the header at or before `line` to the next one.
+fn block(headers: &[usize], line: usize) -> RangeInclusive<usize> {
+    let next = headers.partition_point(|header| *header <= line);
+    let first = if next == 0 { 1 } else { headers[next - 1] };
+    first..=headers.get(next).map_or(usize::MAX, |header| header - 1)
+}
+
+/// The code of what the parser says of a file that is no TOML.
+pub const SYNTAX: &str = "syntax";
+
+/// The codes of what the compiler says of names: a definition with an error in it still has its name.
+const NAMES: [&str; 2] = ["unknown-name", "duplicate"];
