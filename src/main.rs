@@ -1,3 +1,10 @@
 //! The `windrose` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use windrose::{app, cli::Cli};
+
+fn main() -> ExitCode {
+    app::run(Cli::parse())
+}

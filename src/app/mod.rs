@@ -1,1 +1,111 @@
-//! The wiring: which part is connected to which.
+//! The wiring: which part is connected to which. One file per command.
+//!
+//! ```text
+//!   serve:  load > plan --.            .--> dns (UDP threads, TCP)
+//!           probe > Report +--> keeper +--> SnapshotCell
+//!           control > Call '           '--> state file
+//! ```
+
+mod check;
+mod demo;
+mod desk;
+mod explain;
+mod operate;
+mod persist;
+mod reload;
+mod scenario;
+mod serve;
+mod status;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command, Output};
+use crate::load::{self, Site};
+use crate::plan::Plan;
+use crate::spec::diagnostic::{render, to_json};
+use crate::spec::{Diagnostic, Severity};
+use crate::telemetry;
+
+/// How a command ended, as its exit status tells.
+#[derive(Debug)]
+pub enum Failure {
+    /// 1: it could not be done; why, if that is not already said.
+    Failed(String),
+    /// 2: the input is wrong, and the diagnostics are printed.
+    WrongInput,
+}
+
+/// Does what the command line asks for.
+pub fn run(cli: Cli) -> ExitCode {
+    match dispatch(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Failed(why)) => {
+            if !why.is_empty() {
+                eprintln!("windrose: {why}");
+            }
+            ExitCode::from(1)
+        }
+        Err(Failure::WrongInput) => ExitCode::from(2),
+    }
+}
+
+fn dispatch(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve { config } => {
+            telemetry::start_log();
+            serve::run(config.path.as_deref())
+        }
+        Command::Check { schema: Some(kind), .. } => check::print_schema(kind),
+        Command::Check { config, format, schema: None } => check::run(config.path.as_deref(), format.format),
+        Command::Explain { name, qtype, from, down, offline, draw, config, format } => {
+            let question = explain::Question { name, qtype, from, draw, down, offline };
+            explain::run(question, config.path.as_deref(), format.format)
+        }
+        Command::Test { files } => scenario::run(&files),
+        Command::Demo { port, http_port } => demo::run(port, http_port),
+        Command::Status { config, format } => operate::status(config.path.as_deref(), format.format),
+        Command::Drain(endpoint) => operate::drain(&endpoint),
+        Command::Release(endpoint) => operate::release(&endpoint),
+        Command::Force { verdict, endpoint } => operate::force(&endpoint, verdict),
+        Command::Failback { pool, config } => operate::failback(pool, config.path.as_deref()),
+        Command::Reload { config } => operate::reload(config.path.as_deref()),
+    }
+}
+
+/// This machine's configuration; what is wrong with it is printed.
+fn site(config: Option<&Path>) -> Result<Site, Failure> {
+    match load::machine(config) {
+        Ok((site, warnings)) => {
+            print_diagnostics(&warnings, Output::Text);
+            Ok(site)
+        }
+        Err(diagnostics) => {
+            print_diagnostics(&diagnostics, Output::Text);
+            Err(Failure::WrongInput)
+        }
+    }
+}
+
+/// The plan of a site; what is wrong with its files is printed.
+fn plan(site: &Site) -> Result<Plan, Failure> {
+    let loaded = load::zones(&site.zones, site.machine.probe.report_interval);
+    print_diagnostics(&loaded.diagnostics, Output::Text);
+    loaded.plan.ok_or(Failure::WrongInput)
+}
+
+/// Diagnostics for people go to standard error; for programs, who asked for them, to standard output.
+fn print_diagnostics(diagnostics: &[Diagnostic], output: Output) {
+    match output {
+        Output::Json => println!("{}", to_json(diagnostics)),
+        Output::Text if diagnostics.is_empty() => {}
+        Output::Text => {
+            let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            eprint!("{}", render(diagnostics, color));
+        }
+    }
+}
+
+fn any_error(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+}

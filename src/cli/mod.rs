@@ -1,1 +1,221 @@
-//! The command line: what can be asked for.
+//! The command line: what can be asked for. What it does is in [`crate::app`].
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+
+/// A DNS-based global traffic manager: every query is answered with the nearest healthy endpoint for that
+/// client, and every answer can be explained.
+///
+/// New here? `windrose demo` shows a whole small world on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "windrose", version, arg_required_else_help = true)]
+#[command(after_help = "Exit status: 0 done, 1 failed, 2 the input is wrong.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Answer DNS, and check the endpoints
+    ///
+    /// Reads the configuration of this machine and the zones, checks the endpoints, and answers from what
+    /// it knows. SIGHUP, or a change of the zones, reloads: all or nothing. SIGTERM stops it gracefully.
+    Serve {
+        /// Which machine.
+        #[command(flatten)]
+        config: Config,
+    },
+    /// Show every error and warning in configuration and zones
+    ///
+    /// Also the worst-case failover time of each steered name: detection + publication + cached answers.
+    /// Fails (status 2) on an error, or when a name cannot keep the `rto` it declares.
+    Check {
+        /// Which machine.
+        #[command(flatten)]
+        config: Config,
+        /// How to print.
+        #[command(flatten)]
+        format: Format,
+        /// Print the JSON schema of a kind of file instead, for editors
+        #[arg(long, value_name = "KIND")]
+        schema: Option<Schema>,
+    },
+    /// Show what would be answered, and every step of why
+    ///
+    /// Asks the running server; without one (or with --offline, --down) works from the files, with every
+    /// endpoint up that is not said to be down.
+    #[command(after_help = "Example: windrose explain www.example.org A --from 198.51.100.7 --down fra")]
+    Explain {
+        /// The name, as dig takes it
+        name: String,
+        /// The type
+        #[arg(default_value = "A", value_name = "TYPE")]
+        qtype: String,
+        /// The client: an address, or a subnet as ECS carries it
+        #[arg(long, value_name = "ADDRESS", value_parser = client, default_value = "127.0.0.1")]
+        from: IpNet,
+        /// From the files, with these endpoints down
+        #[arg(long, value_name = "ENDPOINT", value_delimiter = ',')]
+        down: Vec<String>,
+        /// From the files, even if a server runs
+        #[arg(long)]
+        offline: bool,
+        /// The random number of the query, for weighted pools and rotation
+        #[arg(long, default_value_t = 0)]
+        draw: u64,
+        /// Which machine.
+        #[command(flatten)]
+        config: ConfigOption,
+        /// How to print.
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Run scenarios: scripts that say what happens and what must be answered
+    ///
+    /// UPDATE=1 in the environment rewrites what is expected. docs/SCENARIOS.md teaches the format.
+    Test {
+        /// Scenario files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Show a whole small world on this machine: three regions, three endpoints to stop and start
+    Demo {
+        /// Port for DNS on 127.0.0.1
+        #[arg(long, default_value_t = 5300)]
+        port: u16,
+        /// First port to try for the endpoints' HTTP
+        #[arg(long, default_value_t = 8080)]
+        http_port: u16,
+    },
+    /// Show what a running server serves, hears and holds
+    Status {
+        /// Which machine.
+        #[command(flatten)]
+        config: ConfigOption,
+        /// How to print.
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Take an endpoint out, whatever its checks say
+    Drain(Endpoint),
+    /// Leave a drained or forced endpoint to its checks again
+    Release(Endpoint),
+    /// Fix the verdict of an endpoint, whatever its checks say
+    Force {
+        /// What it shall be
+        verdict: Forced,
+        /// Whose.
+        #[command(flatten)]
+        endpoint: Endpoint,
+    },
+    /// Use the recovered members of a pool again (failback = "manual")
+    Failback {
+        /// The pool
+        pool: String,
+        /// Which machine.
+        #[command(flatten)]
+        config: ConfigOption,
+    },
+    /// Make a running server read its files again, and show what it says to them
+    Reload {
+        /// Which machine.
+        #[command(flatten)]
+        config: ConfigOption,
+    },
+}
+
+/// The configuration file, as an argument.
+#[derive(Debug, Args)]
+pub struct Config {
+    /// This machine's configuration [default: config/windrose.toml, if there is one]
+    #[arg(value_name = "CONFIG")]
+    pub path: Option<PathBuf>,
+}
+
+/// The configuration file, as an option.
+#[derive(Debug, Args)]
+pub struct ConfigOption {
+    /// This machine's configuration [default: config/windrose.toml, if there is one]
+    #[arg(long = "config", short = 'c', value_name = "CONFIG")]
+    pub path: Option<PathBuf>,
+}
+
+/// How facts are printed.
+#[derive(Debug, Args)]
+pub struct Format {
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Output,
+}
+
+/// How facts are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// A kind of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Schema {
+    /// zones/*.toml
+    Zones,
+    /// config/windrose.toml
+    Config,
+}
+
+/// An endpoint of a running server.
+#[derive(Debug, Args)]
+pub struct Endpoint {
+    /// The endpoint
+    #[arg(value_name = "ENDPOINT")]
+    pub name: String,
+    /// Which machine.
+    #[command(flatten)]
+    pub config: ConfigOption,
+}
+
+/// A verdict to fix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Forced {
+    /// Answer with it even if its checks fail
+    Up,
+    /// Do not answer with it even if its checks pass
+    Down,
+}
+
+/// An address, or a prefix with its other bits cleared.
+fn client(text: &str) -> Result<IpNet, String> {
+    let prefix = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    prefix
+        .map(|prefix| prefix.trunc())
+        .map_err(|_| "an address like 198.51.100.7, or a subnet like 198.51.100.0/24".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_client_is_an_address_or_a_subnet() {
+        assert_eq!(client("198.51.100.7"), Ok("198.51.100.7/32".parse().expect("a prefix")));
+        assert_eq!(client("198.51.100.7/24"), Ok("198.51.100.0/24".parse().expect("a prefix")));
+        assert!(client("example.org").is_err());
+    }
+}

@@ -16,7 +16,7 @@ pub use compile::compile;
 use std::time::Duration;
 
 use crate::geo::GeoMap;
-use crate::model::{Inventory, Name, PoolId};
+use crate::model::{ELSEWHERE, Inventory, Name, PoolId};
 use zone::Zones;
 
 /// All that the operator wants, ready to run. Immutable.
@@ -49,4 +49,23 @@ pub struct Steered {
     pub ttl_min: u32,
     /// `rto`: the failover time that the operator demands.
     pub rto: Option<Duration>,
+}
+
+impl Plan {
+    /// `1 zone, 2 steered names, 1 pool, 3 endpoints, 2 regions`; what there is none of is left out.
+    pub fn summary(&self) -> String {
+        let Self { inventory, zones, steered, .. } = self;
+        let counts = [
+            (zones.apexes().count(), "zone"),
+            (steered.len(), "steered name"),
+            (inventory.pools.len(), "pool"),
+            (inventory.endpoints.len(), "endpoint"),
+            (inventory.regions.iter().filter(|region| &*region.name != ELSEWHERE).count(), "region"),
+        ];
+        let words = counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| {
+            let plural = if *count == 1 { "" } else { "s" };
+            format!("{count} {word}{plural}")
+        });
+        words.collect::<Vec<_>>().join(", ")
+    }
 }

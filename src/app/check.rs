@@ -1,0 +1,123 @@
+//! `windrose check`: every error and warning, and the failover time each name can promise.
+
+use std::cmp::Reverse;
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::app::{Failure, any_error, print_diagnostics};
+use crate::cli::{Output, Schema};
+use crate::load;
+use crate::plan::Plan;
+use crate::plan::promise::{Promise, promises};
+use crate::spec::diagnostic::to_json;
+use crate::spec::duration::display;
+use crate::spec::schema;
+
+pub(super) fn run(config: Option<&Path>, output: Output) -> Result<(), Failure> {
+    let (site, mut diagnostics) = load::machine(config).map_err(|diagnostics| {
+        print_diagnostics(&diagnostics, output);
+        Failure::WrongInput
+    })?;
+    let report_interval = site.machine.probe.report_interval;
+    let loaded = load::zones(&site.zones, report_interval);
+    diagnostics.extend(loaded.diagnostics);
+    let rows: Vec<Row> = loaded.plan.iter().flat_map(|plan| Row::of(plan, report_interval)).collect();
+    match output {
+        Output::Json => {
+            let diagnostics: Value =
+                serde_json::from_str(&to_json(&diagnostics)).expect("what was made a moment ago is JSON");
+            let failover: Value = rows.iter().map(Row::as_json).collect();
+            println!("{:#}", json!({ "diagnostics": diagnostics, "failover": failover }));
+        }
+        Output::Text => {
+            print_diagnostics(&diagnostics, output);
+            if let Some(plan) = &loaded.plan {
+                println!("{}: {}", site.zones.display(), plan.summary());
+                print!("{}", table(rows));
+            }
+        }
+    }
+    if any_error(&diagnostics) { Err(Failure::WrongInput) } else { Ok(()) }
+}
+
+pub(super) fn print_schema(kind: Schema) -> Result<(), Failure> {
+    let schema = match kind {
+        Schema::Zones => schema::steering(),
+        Schema::Config => schema::machine(),
+    };
+    println!("{schema:#}");
+    Ok(())
+}
+
+/// What one name promises.
+struct Row {
+    name: String,
+    promise: Promise,
+    /// The endpoint whose death is noticed last, and the monitor that takes so long.
+    slowest: String,
+}
+
+impl Row {
+    fn of(plan: &Plan, report_interval: Duration) -> Vec<Self> {
+        let inventory = &plan.inventory;
+        let row = |promise: Promise| {
+            let endpoint = &inventory.endpoints[promise.endpoint.index()].name;
+            let monitor = &inventory.monitors[promise.monitor.index()].name;
+            Row { name: promise.name.to_string(), slowest: format!("{endpoint} ({monitor})"), promise }
+        };
+        promises(plan, report_interval).into_iter().map(row).collect()
+    }
+
+    /// Detection, publication, cached, total.
+    fn parts(&self) -> [Duration; 4] {
+        let promise = &self.promise;
+        [promise.detection, promise.publication, promise.cached, promise.total]
+    }
+
+    fn as_json(&self) -> Value {
+        let [detection, publication, cached, total] = self.parts().map(|part| part.as_millis() as u64);
+        json!({
+            "name": self.name,
+            "detection_ms": detection,
+            "publication_ms": publication,
+            "cached_ms": cached,
+            "total_ms": total,
+            "slowest": self.slowest,
+        })
+    }
+}
+
+fn table(mut rows: Vec<Row>) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    rows.sort_by_key(|row| Reverse(row.promise.total));
+    let more = rows.len().saturating_sub(ROWS_MAX);
+    rows.truncate(ROWS_MAX);
+    let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0).max("name".len());
+    let mut text =
+        String::from("\nworst-case failover, from an endpoint's death to the last cached answer gone:\n\n");
+    let _ = writeln!(
+        text,
+        "  {:width$}  {:>9}  {:>11}  {:>6}  {:>7}  slowest",
+        "name", "detection", "publication", "cached", "total"
+    );
+    for row in &rows {
+        let [detection, publication, cached, total] = row.parts().map(display);
+        let (name, slowest) = (&row.name, &row.slowest);
+        let _ = writeln!(
+            text,
+            "  {name:width$}  {detection:>9}  {publication:>11}  {cached:>6}  {total:>7}  {slowest}"
+        );
+    }
+    if more > 0 {
+        let _ = writeln!(text, "  ... and {more} more, none slower");
+    }
+    text
+}
+
+/// More names than this are summed up: a list of a hundred thousand tells nobody anything.
+const ROWS_MAX: usize = 50;

@@ -1,0 +1,95 @@
+//! Keeping state on disk without ever waiting for the disk.
+//!
+//! The newest state is handed to a thread of its own; whatever it has not written yet is replaced. A disk
+//! that is full, slow or gone costs a warning, never an answer.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tracing::{error, info};
+
+use crate::keeper::{Keeper, State};
+use crate::load::StateFile;
+use crate::model::Moment;
+
+/// The writing thread, and what was handed to it last.
+pub(super) struct Persist {
+    newest: watch::Sender<Option<State>>,
+    kept: Option<State>,
+    trouble: Arc<Mutex<Option<String>>>,
+    thread: tokio::task::JoinHandle<()>,
+}
+
+impl Persist {
+    pub(super) fn start(file: StateFile) -> Self {
+        let (newest, handed) = watch::channel(None);
+        let trouble = Arc::new(Mutex::new(None));
+        let thread = tokio::spawn(write_all(file, handed, Arc::clone(&trouble)));
+        Self { newest, kept: None, trouble, thread }
+    }
+
+    /// Hands the state over if it says anything new, or if it has not been written for a while.
+    pub(super) fn keep(&mut self, keeper: &Keeper, now: Moment) {
+        let state = keeper.state(now);
+        let same = self.kept.as_ref().is_some_and(|kept| {
+            kept.verdicts == state.verdicts
+                && kept.controls == state.controls
+                && kept.holds == state.holds
+                && now.since(kept.saved) < REFRESH
+        });
+        if !same {
+            self.kept = Some(state.clone());
+            self.newest.send_replace(Some(state));
+        }
+    }
+
+    /// Why the last write failed, if it did.
+    pub(super) fn error(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Writes a last time, and waits for it (not for ever).
+    pub(super) async fn finish(self, keeper: &Keeper, now: Moment) {
+        let Self { newest, thread, .. } = self;
+        newest.send_replace(Some(keeper.state(now)));
+        drop(newest);
+        let _ = tokio::time::timeout(FINISH, thread).await;
+    }
+}
+
+async fn write_all(
+    file: StateFile,
+    mut handed: watch::Receiver<Option<State>>,
+    trouble: Arc<Mutex<Option<String>>>,
+) {
+    while handed.changed().await.is_ok() {
+        let Some(state) = handed.borrow_and_update().clone() else { continue };
+        let to = file.clone();
+        let written = tokio::task::spawn_blocking(move || to.write(&state)).await;
+        let now = match written {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(format!("cannot write {}: {error}", file.path().display())),
+            Err(error) => Some(error.to_string()),
+        };
+        tell(&mut trouble.lock().unwrap_or_else(PoisonError::into_inner), now);
+    }
+}
+
+/// Says when trouble begins, changes and ends; not each time.
+fn tell(before: &mut Option<String>, now: Option<String>) {
+    match (&*before, &now) {
+        (_, Some(now)) if before.as_ref() != Some(now) => {
+            error!("{now}: serving goes on, but a restart would start from older verdicts");
+        }
+        (Some(_), None) => info!("state is written again"),
+        _ => {}
+    }
+    *before = now;
+}
+
+/// A state that says nothing new is written this often all the same.
+const REFRESH: Duration = Duration::from_secs(60);
+
+/// The last write gets this long.
+const FINISH: Duration = Duration::from_secs(2);

@@ -1,0 +1,385 @@
+//! `windrose serve`: one machine at work.
+//!
+//! ```text
+//!   sockets bound, state read --> first round of checks (if there was no state) --> answering
+//!
+//!   Server::work, one task, the keeper's only owner:
+//!     report | reload | call | tick --> keeper.apply --> facts to the log
+//!                                                    `-> snapshot to the cell, state to the disk
+//! ```
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tracing::{error, info, warn};
+
+use crate::app::desk::Desk;
+use crate::app::persist::Persist;
+use crate::app::reload::{Reloaded, Reloader};
+use crate::app::{Failure, any_error, explain, plan, site, status};
+use crate::control::{self, Call, Reply, Request};
+use crate::dns;
+use crate::health::{Opinion, Report};
+use crate::keeper::Event;
+use crate::load::{Site, StateFile};
+use crate::model::Target;
+use crate::plan::Plan;
+use crate::probe::{self, Assignment};
+use crate::spec::diagnostic::render;
+
+pub(super) fn run(config: Option<&Path>) -> Result<(), Failure> {
+    let site = site(config)?;
+    let plan = plan(&site)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(ASYNC_THREADS)
+        .enable_all()
+        .build()
+        .map_err(failed("cannot start the runtime"))?;
+    let result = runtime.block_on(serve(site, plan));
+    runtime.shutdown_timeout(LAST_WORDS);
+    result
+}
+
+async fn serve(site: Site, plan: Plan) -> Result<(), Failure> {
+    let name = site.machine.machine.name.clone().unwrap_or_else(host_name);
+    let bound = dns::Bound::bind(dns_config(&site, &name)).map_err(failed("cannot listen"))?;
+    let state = StateFile::new(&site.state);
+    let saved = state.read().unwrap_or_else(|unreadable| {
+        let kept = unreadable.set_aside.map(|path| format!(", kept as {}", path.display()));
+        warn!("the state file is of no use: {}{}", unreadable.reason, kept.unwrap_or_default());
+        None
+    });
+    let listening = if saved.is_some() { Listening::now() } else { Listening::settling(&site) };
+    let desk = Desk::new(plan, saved);
+    let (assignments, reports) = start_probe(&site, &name, desk.plan());
+    let (reload, reloaded) = start_reloader(&site);
+    let server = Server {
+        persist: Persist::start(state),
+        last_reload: None,
+        calls: open_control(&site)?,
+        addresses: bound.addresses(),
+        bound: Some(bound),
+        running: None,
+        site,
+        name,
+        desk,
+        assignments,
+        reports,
+        reload,
+        reloaded,
+    };
+    server.work(listening).await
+}
+
+/// All that one machine at work is made of.
+struct Server {
+    site: Site,
+    name: String,
+    desk: Desk,
+    addresses: Vec<std::net::SocketAddr>,
+    /// Until answering starts.
+    bound: Option<dns::Bound>,
+    /// Since answering started.
+    running: Option<dns::Running>,
+    assignments: watch::Sender<Arc<[Assignment]>>,
+    reports: mpsc::Receiver<Report>,
+    calls: mpsc::Receiver<Call>,
+    reload: mpsc::Sender<oneshot::Sender<Reply>>,
+    reloaded: mpsc::Receiver<Reloaded>,
+    /// What the last reload said, if it was refused.
+    last_reload: Option<String>,
+    persist: Persist,
+}
+
+/// When answering starts.
+struct Listening {
+    /// Not later than this.
+    at: Instant,
+    /// As soon as every target has an opinion.
+    when_settled: bool,
+}
+
+impl Listening {
+    fn now() -> Self {
+        Self { at: Instant::now(), when_settled: false }
+    }
+
+    fn settling(site: &Site) -> Self {
+        let probe = &site.machine.probe;
+        let settle = if probe.enabled { probe.settle } else { Duration::ZERO };
+        Self { at: Instant::now() + settle, when_settled: true }
+    }
+}
+
+impl Server {
+    async fn work(mut self, listening: Listening) -> Result<(), Failure> {
+        let mut stop = StopSignals::listen().map_err(failed("cannot listen for signals"))?;
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = sleep_until(listening.at), if self.bound.is_some() => self.start_answering()?,
+                report = self.reports.recv() => {
+                    let Some(report) = report else { return Err(Failure::Failed("the probe ended".into())) };
+                    let settled = report.targets.iter().all(|target| target.opinion != Opinion::Unknown);
+                    self.apply(Event::Report(report));
+                    if settled && listening.when_settled {
+                        self.start_answering()?;
+                    }
+                }
+                Some(reloaded) = self.reloaded.recv() => self.take(reloaded),
+                Some(call) = self.calls.recv() => self.answer_call(call).await,
+                _ = ticks.tick() => {
+                    self.apply(Event::Tick);
+                }
+                error = failure_of(&mut self.running) => {
+                    error!("{error}");
+                    return Err(Failure::Failed(format!("a listener ended: {error}")));
+                }
+                signal = stop.recv() => {
+                    info!("{signal}: stopping");
+                    return self.stop().await;
+                }
+            }
+        }
+    }
+
+    fn start_answering(&mut self) -> Result<(), Failure> {
+        let Some(bound) = self.bound.take() else { return Ok(()) };
+        self.running = Some(bound.serve(Arc::clone(&self.desk.cell)).map_err(failed("cannot listen"))?);
+        let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+        info!("answering on {}: {}", addresses.join(", "), self.desk.plan().summary());
+        Ok(())
+    }
+
+    /// Takes an event in, keeps what came of it, and logs it; the lines are for whoever asked.
+    fn apply(&mut self, event: Event) -> Vec<String> {
+        let facts = self.desk.apply(event);
+        facts.iter().for_each(|fact| info!("{fact}"));
+        self.persist.keep(&self.desk.keeper, self.desk.clock.now());
+        facts
+    }
+
+    fn take(&mut self, reloaded: Reloaded) {
+        let Reloaded { loaded, because, asked } = reloaded;
+        let said = render(&loaded.diagnostics, false);
+        let reply = match loaded.plan {
+            Some(plan) => {
+                let text = format!("reloaded ({because}): {}", plan.summary());
+                info!("{text}");
+                let plan = Arc::new(plan);
+                self.apply(Event::Plan(Arc::clone(&plan)));
+                self.assignments.send_replace(assignments(&plan));
+                self.last_reload = None;
+                Reply::said(format!("{said}{text}\n"))
+            }
+            None => {
+                debug_assert!(any_error(&loaded.diagnostics));
+                error!("the files are wrong ({because}): what was served before goes on\n{said}");
+                self.last_reload = Some(said.clone());
+                Reply::failed(format!("the files are wrong: what was served before goes on\n{said}"))
+            }
+        };
+        if let Some(asked) = asked {
+            let _ = asked.send(reply);
+        }
+    }
+
+    async fn answer_call(&mut self, call: Call) {
+        let Call { request, reply } = call;
+        let said = match request {
+            Request::Reload => {
+                // The answer comes when the files have been read.
+                let _ = self.reload.send(reply).await;
+                return;
+            }
+            Request::Explain(question) => self.explain(&question),
+            Request::Status => status::reply(&self.view()),
+            Request::Control { endpoint, control } => match self.desk.plan().inventory.endpoint(&endpoint) {
+                None => Reply::failed(format!("there is no endpoint `{endpoint}`")),
+                Some(_) => self.operate(Event::Control { endpoint, control }),
+            },
+            Request::Failback { pool } => match self.desk.plan().inventory.pool(&pool) {
+                None => Reply::failed(format!("there is no pool `{pool}`")),
+                Some(_) => self.operate(Event::Failback { pool }),
+            },
+        };
+        let _ = reply.send(said);
+    }
+
+    fn operate(&mut self, event: Event) -> Reply {
+        let facts = self.apply(event);
+        Reply::said(if facts.is_empty() { "nothing changed\n".to_owned() } else { facts.join("\n") + "\n" })
+    }
+
+    fn explain(&self, question: &control::Explain) -> Reply {
+        let from = match ipnet::IpNet::new(question.from, question.prefix) {
+            Ok(from) => from,
+            Err(error) => return Reply::failed(error.to_string()),
+        };
+        let snapshot = self.desk.cell.load();
+        match explain::of(&snapshot, &question.name, &question.qtype, from, question.draw) {
+            Err(error) => Reply::failed(error),
+            Ok(explanation) => {
+                let (text, data) = explain::rendered(&explanation);
+                Reply::Done { text, data }
+            }
+        }
+    }
+
+    fn view(&self) -> status::View<'_> {
+        status::View {
+            name: &self.name,
+            site: &self.site,
+            addresses: &self.addresses,
+            answering: self.running.is_some(),
+            snapshot: self.desk.cell.load_full(),
+            probes: self.desk.keeper.probes(self.desk.clock.now()),
+            now: self.desk.clock.now(),
+            last_reload: self.last_reload.as_deref(),
+            state_error: self.persist.error(),
+            stats: self.running.as_ref().map(dns::Running::stats).unwrap_or_default(),
+        }
+    }
+
+    async fn stop(mut self) -> Result<(), Failure> {
+        if let Some(running) = self.running.take() {
+            running.stop().await;
+        }
+        self.persist.finish(&self.desk.keeper, self.desk.clock.now()).await;
+        info!("stopped");
+        Ok(())
+    }
+}
+
+fn start_probe(
+    site: &Site,
+    name: &str,
+    plan: &Plan,
+) -> (watch::Sender<Arc<[Assignment]>>, mpsc::Receiver<Report>) {
+    let settings = &site.machine.probe;
+    let own_region = site.machine.machine.region.as_deref();
+    if let Some(region) = own_region.filter(|region| plan.inventory.region(region).is_none()) {
+        warn!(
+            "[machine] region = \"{region}\": no such region; this probe's votes count for the default region"
+        );
+    }
+    let default_region = &plan.inventory.regions[plan.inventory.default_region().index()].name;
+    let config = probe::Config {
+        name: name.into(),
+        region: own_region.unwrap_or(default_region).into(),
+        report_interval: settings.report_interval,
+        concurrency: settings.concurrency,
+    };
+    let checked = if settings.enabled { assignments(plan) } else { Arc::new([]) };
+    let (sender, receiver) = watch::channel(checked);
+    let (reports, heard) = mpsc::channel(REPORTS_WAITING);
+    tokio::spawn(probe::run(config, receiver, reports));
+    (sender, heard)
+}
+
+pub(super) fn assignments(plan: &Plan) -> Arc<[Assignment]> {
+    let monitors: Vec<_> = plan.inventory.monitors.iter().cloned().map(Arc::new).collect();
+    let assignment = |target: &Target| Assignment {
+        monitor: Arc::clone(&monitors[target.monitor.index()]),
+        address: target.address,
+    };
+    plan.inventory.targets.iter().map(assignment).collect()
+}
+
+fn start_reloader(site: &Site) -> (mpsc::Sender<oneshot::Sender<Reply>>, mpsc::Receiver<Reloaded>) {
+    let (ask, asked) = mpsc::channel(1);
+    let (results, reloaded) = mpsc::channel(1);
+    let reloader =
+        Reloader { zones: site.zones.clone(), report_interval: site.machine.probe.report_interval };
+    tokio::spawn(async move {
+        if let Err(error) = reloader.run(asked, results).await {
+            error!("files are no longer watched: {error}");
+        }
+    });
+    (ask, reloaded)
+}
+
+/// A disk that is full or read-only must not keep a name server from starting; another server must.
+fn open_control(site: &Site) -> Result<mpsc::Receiver<Call>, Failure> {
+    let (calls, taken) = mpsc::channel(1);
+    match control::Listener::open(&site.socket) {
+        Ok(listener) => {
+            tokio::spawn(listener.serve(calls));
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            return Err(Failure::Failed(error.to_string()));
+        }
+        Err(error) => warn!("no control socket at {}: {error}", site.socket.display()),
+    }
+    Ok(taken)
+}
+
+fn dns_config(site: &Site, name: &str) -> dns::Config {
+    let settings = &site.machine.dns;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    dns::Config {
+        listen: settings.listen.clone(),
+        workers: if settings.workers == 0 { cores } else { settings.workers },
+        client_subnet: settings.client_subnet,
+        udp_payload: settings.udp_payload,
+        tcp_connections: settings.tcp_connections,
+        tcp_connections_per_client: settings.tcp_connections_per_client,
+        tcp_idle: settings.tcp_idle,
+        tcp_write: settings.tcp_write,
+        name: name.to_owned(),
+    }
+}
+
+fn host_name() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "windrose".into())
+}
+
+/// Waits for ever while nothing runs.
+async fn failure_of(running: &mut Option<dns::Running>) -> std::io::Error {
+    match running {
+        Some(running) => running.failed().await,
+        None => std::future::pending().await,
+    }
+}
+
+pub(super) fn failed<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> Failure {
+    move |error| Failure::Failed(format!("{what}: {error}"))
+}
+
+struct StopSignals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl StopSignals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn recv(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// TCP, checks and control share these; the UDP threads are others.
+const ASYNC_THREADS: usize = 2;
+
+/// Time passes for the keeper this often.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Reports that wait for the keeper; the next one says it all anyway.
+const REPORTS_WAITING: usize = 4;
+
+/// Threads that still work after this are left behind when the process ends.
+const LAST_WORDS: Duration = Duration::from_secs(2);

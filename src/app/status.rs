@@ -1,0 +1,146 @@
+//! `windrose status`: what a running server serves, hears and holds.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::control::Reply;
+use crate::dns::Stats;
+use crate::health::Standing;
+use crate::keeper::ProbeStatus;
+use crate::load::Site;
+use crate::model::{EndpointId, Family, Inventory, Moment, RegionId};
+use crate::snapshot::Snapshot;
+use crate::spec::duration::display;
+
+/// What there is to see of a server.
+pub(super) struct View<'s> {
+    pub(super) name: &'s str,
+    pub(super) site: &'s Site,
+    pub(super) addresses: &'s [SocketAddr],
+    pub(super) answering: bool,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) probes: Vec<ProbeStatus>,
+    pub(super) now: Moment,
+    pub(super) last_reload: Option<&'s str>,
+    pub(super) state_error: Option<String>,
+    pub(super) stats: Stats,
+}
+
+/// The same for people and for programs.
+pub(super) fn reply(view: &View<'_>) -> Reply {
+    Reply::Done { text: text(view), data: data(view) }
+}
+
+fn text(view: &View<'_>) -> String {
+    let plan = &view.snapshot.plan;
+    let mut text = format!("{}: {}\n", view.name, if view.answering { "answering" } else { "first checks" });
+    let addresses: Vec<String> = view.addresses.iter().map(ToString::to_string).collect();
+    let stats = &view.stats;
+    let _ = writeln!(text, "  listening   {}", addresses.join(", "));
+    let _ = writeln!(text, "  serving     {} (from {})", plan.summary(), view.site.zones.display());
+    let _ = writeln!(text, "  snapshot    {}", view.snapshot.generation);
+    let _ = writeln!(text, "  queries     {} ({} answered)", stats.queries, stats.answered());
+    for probe in &view.probes {
+        let region = &plan.inventory.regions[probe.region.index()].name;
+        let fresh = if probe.fresh { "" } else { ", stale" };
+        let _ =
+            writeln!(text, "  probe       {region}/{}: heard {} ago{fresh}", probe.name, display(probe.age));
+    }
+    if let Some(said) = view.last_reload {
+        let _ = writeln!(text, "\nthe last reload was refused; what was served before goes on:\n{said}");
+    }
+    if let Some(error) = &view.state_error {
+        let _ = writeln!(text, "\n{error}");
+    }
+    text.push('\n');
+    for row in rows(&plan.inventory) {
+        let _ = write!(text, "  {:<16} {:<5}", row.name, row.family.to_string());
+        for (region, standing) in standings(view, &row) {
+            let _ = write!(text, "  {region} {}", in_words(standing, view.now));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn in_words(standing: &Standing, now: Moment) -> String {
+    let mut words = standing.verdict.to_string();
+    if let Some(since) = standing.since {
+        let _ = write!(words, " for {}", display(std::time::Duration::from_secs(now.since(since).as_secs())));
+    }
+    let marks = [
+        (standing.control.is_some(), "by the operator"),
+        (standing.stale, "stale"),
+        (standing.moving, "moving"),
+    ];
+    let marks: Vec<&str> = marks.iter().filter(|(set, _)| *set).map(|(_, mark)| *mark).collect();
+    if marks.is_empty() { words } else { format!("{words} ({})", marks.join(", ")) }
+}
+
+fn data(view: &View<'_>) -> Value {
+    let plan = &view.snapshot.plan;
+    let probe = |probe: &ProbeStatus| {
+        json!({
+            "name": &*probe.name,
+            "region": &*plan.inventory.regions[probe.region.index()].name,
+            "number": probe.number,
+            "age_ms": probe.age.as_millis() as u64,
+            "fresh": probe.fresh,
+        })
+    };
+    let standing = |(region, standing): (&str, &Standing)| {
+        json!({
+            "region": region,
+            "verdict": standing.verdict,
+            "stale": standing.stale,
+            "moving": standing.moving,
+            "control": standing.control,
+            "since_ms": standing.since.map(|since| since.0),
+        })
+    };
+    let endpoint = |row: Row<'_>| {
+        json!({
+            "name": row.name,
+            "family": row.family.to_string(),
+            "regions": standings(view, &row).map(standing).collect::<Value>(),
+        })
+    };
+    json!({
+        "name": view.name,
+        "answering": view.answering,
+        "addresses": view.addresses,
+        "zones": view.site.zones,
+        "summary": plan.summary(),
+        "generation": view.snapshot.generation,
+        "queries": view.stats.queries,
+        "answered": view.stats.answered(),
+        "last_reload_error": view.last_reload,
+        "state_error": view.state_error,
+        "probes": view.probes.iter().map(probe).collect::<Value>(),
+        "endpoints": rows(&plan.inventory).map(endpoint).collect::<Value>(),
+    })
+}
+
+/// One endpoint in one family.
+struct Row<'p> {
+    id: EndpointId,
+    name: &'p str,
+    family: Family,
+}
+
+fn rows(inventory: &Inventory) -> impl Iterator<Item = Row<'_>> {
+    inventory.endpoints.iter().enumerate().flat_map(|(index, endpoint)| {
+        let served = Family::BOTH.into_iter().filter(|&family| endpoint.serves(family));
+        served.map(move |family| Row { id: EndpointId::at(index), name: &endpoint.name, family })
+    })
+}
+
+fn standings<'v>(view: &'v View<'_>, row: &Row<'_>) -> impl Iterator<Item = (&'v str, &'v Standing)> {
+    let (id, family) = (row.id, row.family);
+    view.snapshot.plan.inventory.regions.iter().enumerate().map(move |(index, region)| {
+        (&*region.name, view.snapshot.health.endpoint(id, RegionId::at(index), family))
+    })
+}

@@ -1,1 +1,0 @@
-//! Scenarios: a text script run against the core, output as text.

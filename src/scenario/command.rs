@@ -1,0 +1,186 @@
+//! The commands of a scenario, as written.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::health::{Control, Opinion};
+use crate::spec::{did_you_mean, duration};
+
+/// One command, understood.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Command {
+    Zones(String),
+    File(String),
+    Load,
+    Check,
+    Report { probe: Probe, says: Vec<(String, Opinion)> },
+    Checks { probe: Probe, endpoint: String, results: Vec<bool> },
+    Silence(Probe),
+    Wait(Duration),
+    Jump(Duration),
+    Ask { question: Question, draw: u64 },
+    Share { question: Question, draws: u64 },
+    Explain { question: Question, draw: u64 },
+    Control { endpoint: String, control: Option<Control> },
+    Failback(String),
+    Restart,
+    Status,
+}
+
+/// `REGION/NAME`
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Probe {
+    pub(super) region: String,
+    pub(super) name: String,
+}
+
+/// `NAME TYPE from ADDRESS`
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Question {
+    pub(super) name: String,
+    pub(super) qtype: String,
+    pub(super) from: IpNet,
+}
+
+/// Every command: how it is written, and what it does.
+pub const COMMANDS: [(&str, &str); 18] = [
+    ("zones DIRECTORY", "load a zones directory"),
+    ("file NAME", "the lines that follow are that file of a zones directory made here"),
+    ("load", "load the files made here (again: reload)"),
+    ("check", "print every warning and each name's failover promise"),
+    (
+        "report REGION/PROBE [ENDPOINT[.ipv4|.ipv6|.MONITOR]=up|down|unknown ...]",
+        "a probe reports; what is not named stays as it said before, at first up",
+    ),
+    (
+        "checks REGION/PROBE ENDPOINT ok|fail ...",
+        "results of a probe's checks, a recheck apart, through its trackers",
+    ),
+    ("silence REGION/PROBE", "from now on it is not heard"),
+    ("wait DURATION", "time passes; probes go on reporting every 2 s"),
+    ("jump DURATION", "the clock jumps forward"),
+    ("ask NAME TYPE from ADDRESS [draw N]", "a query; ADDRESS may be a subnet, as ECS carries it"),
+    ("share NAME TYPE from ADDRESS draws N", "N queries with draws of their own; how many got what"),
+    ("explain NAME TYPE from ADDRESS [draw N]", "every step of why"),
+    ("drain ENDPOINT", "an operator takes it out"),
+    ("force ENDPOINT up|down", "an operator fixes its verdict"),
+    ("release ENDPOINT", "an operator leaves it to its checks"),
+    ("failback POOL", "an operator lets recovered members be used"),
+    ("restart", "the server restarts from its saved state"),
+    ("status", "every verdict that is held"),
+];
+
+impl Command {
+    /// Reads a command line; the error is a sentence for people.
+    pub(super) fn parse(line: &str) -> Result<Self, String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let command = match words.as_slice() {
+            ["zones", directory] => Command::Zones((*directory).into()),
+            ["file", name] => Command::File((*name).into()),
+            ["load"] => Command::Load,
+            ["check"] => Command::Check,
+            ["report", probe, says @ ..] => {
+                let says = says.iter().map(|word| said(word)).collect::<Result<_, _>>()?;
+                Command::Report { probe: Probe::parse(probe)?, says }
+            }
+            ["checks", probe, endpoint, results @ ..] => {
+                let results = results.iter().map(|word| passed(word)).collect::<Result<_, _>>()?;
+                Command::Checks { probe: Probe::parse(probe)?, endpoint: (*endpoint).into(), results }
+            }
+            ["silence", probe] => Command::Silence(Probe::parse(probe)?),
+            ["wait", time] => Command::Wait(duration::parse(time).map_err(|error| error.to_string())?),
+            ["jump", time] => Command::Jump(duration::parse(time).map_err(|error| error.to_string())?),
+            ["ask", question @ ..] => {
+                let (question, draw) = Question::parse(question, "draw")?;
+                Command::Ask { question, draw: draw.unwrap_or(0) }
+            }
+            ["explain", question @ ..] => {
+                let (question, draw) = Question::parse(question, "draw")?;
+                Command::Explain { question, draw: draw.unwrap_or(0) }
+            }
+            ["share", question @ ..] => {
+                let (question, draws) = Question::parse(question, "draws")?;
+                Command::Share { question, draws: draws.unwrap_or(SHARE_DRAWS).min(SHARE_DRAWS_MAX) }
+            }
+            ["drain", endpoint] => control(endpoint, Some(Control::Drain)),
+            ["force", endpoint, "up"] => control(endpoint, Some(Control::ForceUp)),
+            ["force", endpoint, "down"] => control(endpoint, Some(Control::ForceDown)),
+            ["release", endpoint] => control(endpoint, None),
+            ["failback", pool] => Command::Failback((*pool).into()),
+            ["restart"] => Command::Restart,
+            ["status"] => Command::Status,
+            _ => return Err(unknown(&words)),
+        };
+        Ok(command)
+    }
+}
+
+impl Probe {
+    fn parse(word: &str) -> Result<Self, String> {
+        let (region, name) = word.split_once('/').ok_or_else(|| format!("`{word}` is no REGION/PROBE"))?;
+        Ok(Self { region: region.into(), name: name.into() })
+    }
+}
+
+impl Question {
+    /// `NAME TYPE from ADDRESS [key N]`
+    fn parse(words: &[&str], key: &str) -> Result<(Self, Option<u64>), String> {
+        let usage = || format!("this takes: NAME TYPE from ADDRESS [{key} N]");
+        let (question, number) = match words {
+            [name, qtype, "from", address] => ((name, qtype, address), None),
+            [name, qtype, "from", address, word, number] if *word == key => {
+                ((name, qtype, address), Some(number.parse().map_err(|_| usage())?))
+            }
+            _ => return Err(usage()),
+        };
+        let (name, qtype, address) = question;
+        let from = address
+            .parse::<IpNet>()
+            .or_else(|_| address.parse::<std::net::IpAddr>().map(IpNet::from))
+            .map_err(|_| format!("`{address}` is neither an address nor a subnet"))?;
+        Ok((Self { name: (*name).into(), qtype: (*qtype).into(), from: from.trunc() }, number))
+    }
+}
+
+fn said(word: &str) -> Result<(String, Opinion), String> {
+    let (target, opinion) = word.split_once('=').ok_or_else(|| format!("`{word}` is no ENDPOINT=OPINION"))?;
+    let opinion = match opinion {
+        "up" => Opinion::Up,
+        "down" => Opinion::Down,
+        "unknown" => Opinion::Unknown,
+        _ => return Err(format!("`{opinion}` is none of up, down, unknown")),
+    };
+    Ok((target.into(), opinion))
+}
+
+fn passed(word: &&str) -> Result<bool, String> {
+    match *word {
+        "ok" => Ok(true),
+        "fail" => Ok(false),
+        other => Err(format!("`{other}` is neither ok nor fail")),
+    }
+}
+
+fn control(endpoint: &str, control: Option<Control>) -> Command {
+    Command::Control { endpoint: endpoint.into(), control }
+}
+
+fn unknown(words: &[&str]) -> String {
+    let word = words.first().copied().unwrap_or_default();
+    let usages = COMMANDS.iter().map(|(usage, _)| *usage);
+    let verb = |usage: &'static str| usage.split(' ').next().unwrap_or(usage);
+    if let Some(usage) = usages.clone().find(|usage| verb(usage) == word) {
+        return format!("this is written: {usage}");
+    }
+    match did_you_mean(word, usages.map(verb)) {
+        Some(close) => format!("there is no command `{word}`; did you mean `{close}`?"),
+        None => format!("there is no command `{word}`"),
+    }
+}
+
+/// Draws of a `share` that does not say how many.
+const SHARE_DRAWS: u64 = 1000;
+
+/// More draws prove nothing more.
+const SHARE_DRAWS_MAX: u64 = 1_000_000;

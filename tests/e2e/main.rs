@@ -1,0 +1,10 @@
+//! The real binary, real sockets, real HTTP endpoints. Each test makes its own small world on loopback, with
+//! ports that the system chose.
+
+mod endpoint;
+mod failover;
+mod operate;
+mod query;
+mod reload;
+mod restart;
+mod world;

@@ -1,0 +1,64 @@
+//! What an operator says, and what the server says to operators.
+
+use std::net::IpAddr;
+
+use crate::endpoint::Endpoint;
+use crate::query::addresses_of;
+use crate::world::{World, addresses, repository, wait_until, write_failover_zone};
+
+#[test]
+fn a_drained_endpoint_is_not_answered_until_it_is_released() {
+    let places = addresses(8);
+    let first = Endpoint::start(places[0], 0);
+    let _second = Endpoint::start(places[1], first.port());
+    let world = World::new("");
+    write_failover_zone(&world, places, first.port());
+    let server = world.serve();
+    assert!(world.run(&["drain", "first"]).status.success());
+    assert_eq!(addresses_of(server.address, "www.example.org."), [IpAddr::V4(places[1])]);
+    let explained = world.run(&["explain", "www.example.org", "A", "--from", "192.0.2.1"]);
+    let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
+    assert!(explained.contains("operator") && explained.contains(&places[1].to_string()), "{explained}");
+    assert!(world.run(&["release", "first"]).status.success());
+    wait_until("it is used again", || {
+        (addresses_of(server.address, "www.example.org.") == [IpAddr::V4(places[0])]).then_some(())
+    });
+    let unknown = world.run(&["drain", "nobody"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("no endpoint `nobody`"), "{unknown:?}");
+}
+
+#[test]
+fn explain_works_from_files_with_endpoints_said_to_be_down() {
+    let world = World::new("");
+    let places = addresses(9);
+    write_failover_zone(&world, places, 80);
+    let arguments = ["explain", "www.example.org", "--from", "192.0.2.1", "--down", "first"];
+    let explained = world.run(&arguments);
+    assert!(explained.status.success(), "{explained:?}");
+    let text = String::from_utf8_lossy(&explained.stdout).into_owned();
+    assert!(text.contains(&places[1].to_string()) && text.contains("first"), "{text}");
+    let json = world.run(&[&arguments[..], &["--format", "json"]].concat());
+    serde_json::from_slice::<serde_json::Value>(&json.stdout).expect("it is JSON");
+}
+
+#[test]
+fn the_examples_of_the_repository_are_right() {
+    let checked = std::process::Command::new(env!("CARGO_BIN_EXE_windrose"))
+        .arg("check")
+        .current_dir(repository())
+        .output()
+        .expect("the binary runs");
+    assert!(checked.status.success(), "{checked:?}");
+    assert!(checked.stderr.is_empty(), "no warnings either: {}", String::from_utf8_lossy(&checked.stderr));
+}
+
+#[test]
+fn the_schemas_are_json() {
+    let world = World::new("");
+    for kind in ["zones", "config"] {
+        let schema = world.run(&["check", "--schema", kind]);
+        let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).expect("it is JSON");
+        assert_eq!(schema["type"], "object", "{kind}");
+    }
+}
