@@ -17,10 +17,7 @@ use crate::spec::duration::display;
 use crate::spec::schema;
 
 pub(super) fn run(config: Option<&Path>, output: Output) -> Result<(), Failure> {
-    let (site, mut diagnostics) = load::machine(config).map_err(|diagnostics| {
-        print_diagnostics(&diagnostics, output);
-        Failure::WrongInput
-    })?;
+    let (site, mut diagnostics) = load::site(config);
     let report_interval = site.machine.probe.report_interval;
     let loaded = load::zones(&site.zones, report_interval);
     diagnostics.extend(loaded.diagnostics);

@@ -17,7 +17,7 @@ mod scenario;
 mod serve;
 mod status;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Command, Output};
@@ -87,11 +87,11 @@ fn site(config: Option<&Path>) -> Result<Site, Failure> {
     }
 }
 
-/// The plan of a site; what is wrong with its files is printed.
-fn plan(site: &Site) -> Result<Plan, Failure> {
+/// The plan of a site, and the files that it was read from; what is wrong with them is printed.
+fn plan(site: &Site) -> Result<(Plan, Vec<PathBuf>), Failure> {
     let loaded = load::zones(&site.zones, site.machine.probe.report_interval);
     print_diagnostics(&loaded.diagnostics, Output::Text);
-    loaded.plan.ok_or(Failure::WrongInput)
+    loaded.plan.map(|plan| (plan, loaded.included)).ok_or(Failure::WrongInput)
 }
 
 /// Diagnostics for people go to standard error; for programs, who asked for them, to standard output.

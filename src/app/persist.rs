@@ -9,14 +9,16 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{error, info};
 
-use crate::keeper::{Keeper, State};
+use crate::app::desk::Desk;
+use crate::keeper::State;
 use crate::load::StateFile;
 use crate::model::Moment;
 
 /// The writing thread, and what was handed to it last.
 pub(super) struct Persist {
     newest: watch::Sender<Option<State>>,
-    kept: Option<State>,
+    /// The generation that was handed over last, and when.
+    kept: (u64, Moment),
     trouble: Arc<Mutex<Option<String>>>,
     thread: tokio::task::JoinHandle<()>,
 }
@@ -26,21 +28,16 @@ impl Persist {
         let (newest, handed) = watch::channel(None);
         let trouble = Arc::new(Mutex::new(None));
         let thread = tokio::spawn(write_all(file, handed, Arc::clone(&trouble)));
-        Self { newest, kept: None, trouble, thread }
+        Self { newest, kept: (0, Moment::default()), trouble, thread }
     }
 
-    /// Hands the state over if it says anything new, or if it has not been written for a while.
-    pub(super) fn keep(&mut self, keeper: &Keeper, now: Moment) {
-        let state = keeper.state(now);
-        let same = self.kept.as_ref().is_some_and(|kept| {
-            kept.verdicts == state.verdicts
-                && kept.controls == state.controls
-                && kept.holds == state.holds
-                && now.since(kept.saved) < REFRESH
-        });
-        if !same {
-            self.kept = Some(state.clone());
-            self.newest.send_replace(Some(state));
+    /// Hands the state over if there is another snapshot since, or if it was not written for a while.
+    pub(super) fn keep(&mut self, desk: &Desk) {
+        let (generation, now) = (desk.cell.load().generation, desk.clock.now());
+        let (kept, at) = self.kept;
+        if generation != kept || now.since(at) >= REFRESH {
+            self.kept = (generation, now);
+            self.newest.send_replace(Some(desk.keeper.state(now)));
         }
     }
 
@@ -50,9 +47,9 @@ impl Persist {
     }
 
     /// Writes a last time, and waits for it (not for ever).
-    pub(super) async fn finish(self, keeper: &Keeper, now: Moment) {
+    pub(super) async fn finish(self, desk: &Desk) {
         let Self { newest, thread, .. } = self;
-        newest.send_replace(Some(keeper.state(now)));
+        newest.send_replace(Some(desk.keeper.state(desk.clock.now())));
         drop(newest);
         let _ = tokio::time::timeout(FINISH, thread).await;
     }

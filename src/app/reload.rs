@@ -10,19 +10,24 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::control::Reply;
 use crate::load::{self, Loaded, Watch};
+use crate::plan::Plan;
+use crate::spec::Diagnostic;
+use crate::spec::diagnostic::render;
 
 /// A finished reading of the files.
 #[derive(Debug)]
 pub(super) struct Reloaded {
-    /// What was read.
-    pub(super) loaded: Loaded,
+    /// What to run, if nothing is wrong.
+    pub(super) plan: Option<Plan>,
+    /// Errors and warnings, in words.
+    pub(super) said: String,
     /// Why it was read, for the log.
     pub(super) because: &'static str,
     /// Who asked and waits, if somebody does.
@@ -33,45 +38,74 @@ pub(super) struct Reloaded {
 pub(super) struct Reloader {
     pub(super) zones: PathBuf,
     pub(super) report_interval: Duration,
+    /// Since before the files were read for the first time: no change goes unnoticed.
+    pub(super) watch: Watch,
+    /// Since the process started: its default action would end it.
+    pub(super) hangup: Signal,
 }
 
 impl Reloader {
     /// Works until nobody takes the results any more.
     pub(super) async fn run(
-        self,
+        mut self,
         mut asked: mpsc::Receiver<oneshot::Sender<Reply>>,
         results: mpsc::Sender<Reloaded>,
-    ) -> std::io::Result<()> {
-        let mut hangup = signal(SignalKind::hangup())?;
-        let mut watch = Watch::new(&self.zones);
+    ) {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let (because, asked) = tokio::select! {
-                _ = hangup.recv() => ("SIGHUP", None),
+                _ = self.hangup.recv() => ("SIGHUP", None),
                 Some(reply) = asked.recv() => ("an operator asked", Some(reply)),
                 _ = looks.tick() => {
-                    let changed;
-                    (watch, changed) = spawn_blocking(move || look(watch)).await?;
-                    if !changed {
+                    if !self.look().await {
                         continue;
                     }
                     ("files changed", None)
                 }
-                () = results.closed() => return Ok(()),
+                () = results.closed() => return,
             };
-            let (zones, report_interval) = (self.zones.clone(), self.report_interval);
-            let loaded = spawn_blocking(move || load::zones(&zones, report_interval)).await?;
-            if results.send(Reloaded { loaded, because, asked }).await.is_err() {
-                return Ok(());
+            let (plan, said) = self.read().await;
+            if results.send(Reloaded { plan, said, because, asked }).await.is_err() {
+                return;
             }
         }
     }
+
+    async fn look(&mut self) -> bool {
+        let mut watch = std::mem::replace(&mut self.watch, Watch::new(&self.zones));
+        let looked = spawn_blocking(move || {
+            let changed = watch.changed();
+            (watch, changed)
+        });
+        // After a fault the new one goes on from here.
+        let Ok((watch, changed)) = looked.await else { return false };
+        self.watch = watch;
+        changed
+    }
+
+    /// Reads, compiles and words what is wrong, all off the async threads.
+    async fn read(&mut self) -> (Option<Plan>, String) {
+        let (zones, report_interval) = (self.zones.clone(), self.report_interval);
+        let read = spawn_blocking(move || {
+            let loaded = load::zones(&zones, report_interval);
+            let said = said(&loaded.diagnostics);
+            (loaded, said)
+        });
+        let (loaded, said) = read.await.unwrap_or_else(|error| {
+            let loaded = Loaded::fault(&error.to_string());
+            let said = said(&loaded.diagnostics);
+            (loaded, said)
+        });
+        if !loaded.included.is_empty() {
+            self.watch.include(loaded.included);
+        }
+        (loaded.plan, said)
+    }
 }
 
-fn look(mut watch: Watch) -> (Watch, bool) {
-    let changed = watch.changed();
-    (watch, changed)
+fn said(diagnostics: &[Diagnostic]) -> String {
+    if diagnostics.is_empty() { String::new() } else { render(diagnostics, false) }
 }
 
 /// Between looks at the files.

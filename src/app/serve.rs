@@ -12,7 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info, warn};
@@ -20,31 +21,35 @@ use tracing::{error, info, warn};
 use crate::app::desk::Desk;
 use crate::app::persist::Persist;
 use crate::app::reload::{Reloaded, Reloader};
-use crate::app::{Failure, any_error, explain, plan, site, status};
+use crate::app::{Failure, explain, plan, site, status};
 use crate::control::{self, Call, Reply, Request};
 use crate::dns;
 use crate::health::{Opinion, Report};
 use crate::keeper::Event;
-use crate::load::{Site, StateFile};
+use crate::load::{Site, StateFile, Watch};
 use crate::model::Target;
 use crate::plan::Plan;
 use crate::probe::{self, Assignment};
-use crate::spec::diagnostic::render;
 
 pub(super) fn run(config: Option<&Path>) -> Result<(), Failure> {
-    let site = site(config)?;
-    let plan = plan(&site)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(ASYNC_THREADS)
         .enable_all()
         .build()
         .map_err(failed("cannot start the runtime"))?;
-    let result = runtime.block_on(serve(site, plan));
+    let result = runtime.block_on(serve(config));
     runtime.shutdown_timeout(LAST_WORDS);
     result
 }
 
-async fn serve(site: Site, plan: Plan) -> Result<(), Failure> {
+async fn serve(config: Option<&Path>) -> Result<(), Failure> {
+    // First of all: a signal that comes during a long start must not end it.
+    let hangup = signal(SignalKind::hangup()).map_err(failed(NO_SIGNALS))?;
+    let stop = StopSignals::listen().map_err(failed(NO_SIGNALS))?;
+    let site = site(config)?;
+    let mut watch = Watch::new(&site.zones);
+    let (plan, included) = plan(&site)?;
+    watch.include(included);
     let name = site.machine.machine.name.clone().unwrap_or_else(host_name);
     let bound = dns::Bound::bind(dns_config(&site, &name)).map_err(failed("cannot listen"))?;
     let state = StateFile::new(&site.state);
@@ -56,7 +61,7 @@ async fn serve(site: Site, plan: Plan) -> Result<(), Failure> {
     let listening = if saved.is_some() { Listening::now() } else { Listening::settling(&site) };
     let desk = Desk::new(plan, saved);
     let (assignments, reports) = start_probe(&site, &name, desk.plan());
-    let (reload, reloaded) = start_reloader(&site);
+    let (reload, reloaded) = start_reloader(&site, watch, hangup);
     let server = Server {
         persist: Persist::start(state),
         last_reload: None,
@@ -71,6 +76,7 @@ async fn serve(site: Site, plan: Plan) -> Result<(), Failure> {
         reports,
         reload,
         reloaded,
+        stop,
     };
     server.work(listening).await
 }
@@ -93,6 +99,7 @@ struct Server {
     /// What the last reload said, if it was refused.
     last_reload: Option<String>,
     persist: Persist,
+    stop: StopSignals,
 }
 
 /// When answering starts.
@@ -117,14 +124,12 @@ impl Listening {
 
 impl Server {
     async fn work(mut self, listening: Listening) -> Result<(), Failure> {
-        let mut stop = StopSignals::listen().map_err(failed("cannot listen for signals"))?;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = sleep_until(listening.at), if self.bound.is_some() => self.start_answering()?,
-                report = self.reports.recv() => {
-                    let Some(report) = report else { return Err(Failure::Failed("the probe ended".into())) };
+                Some(report) = self.reports.recv() => {
                     let settled = report.targets.iter().all(|target| target.opinion != Opinion::Unknown);
                     self.apply(Event::Report(report));
                     if settled && listening.when_settled {
@@ -132,17 +137,19 @@ impl Server {
                     }
                 }
                 Some(reloaded) = self.reloaded.recv() => self.take(reloaded),
-                Some(call) = self.calls.recv() => self.answer_call(call).await,
+                Some(call) = self.calls.recv() => self.answer_call(call),
                 _ = ticks.tick() => {
                     self.apply(Event::Tick);
                 }
                 error = failure_of(&mut self.running) => {
-                    error!("{error}");
+                    error!("a listener ended: {error}");
+                    self.stop().await;
                     return Err(Failure::Failed(format!("a listener ended: {error}")));
                 }
-                signal = stop.recv() => {
+                signal = self.stop.recv() => {
                     info!("{signal}: stopping");
-                    return self.stop().await;
+                    self.stop().await;
+                    return Ok(());
                 }
             }
         }
@@ -160,28 +167,29 @@ impl Server {
     fn apply(&mut self, event: Event) -> Vec<String> {
         let facts = self.desk.apply(event);
         facts.iter().for_each(|fact| info!("{fact}"));
-        self.persist.keep(&self.desk.keeper, self.desk.clock.now());
+        self.persist.keep(&self.desk);
         facts
     }
 
     fn take(&mut self, reloaded: Reloaded) {
-        let Reloaded { loaded, because, asked } = reloaded;
-        let said = render(&loaded.diagnostics, false);
-        let reply = match loaded.plan {
+        let Reloaded { plan, said, because, asked } = reloaded;
+        let reply = match plan {
             Some(plan) => {
                 let text = format!("reloaded ({because}): {}", plan.summary());
+                if !said.is_empty() {
+                    warn!("the files have warnings\n{said}");
+                }
                 info!("{text}");
-                let plan = Arc::new(plan);
-                self.apply(Event::Plan(Arc::clone(&plan)));
-                self.assignments.send_replace(assignments(&plan));
+                self.assignments.send_replace(checked(&self.site, &plan));
+                self.apply(Event::Plan(Arc::new(plan)));
                 self.last_reload = None;
                 Reply::said(format!("{said}{text}\n"))
             }
             None => {
-                debug_assert!(any_error(&loaded.diagnostics));
-                error!("the files are wrong ({because}): what was served before goes on\n{said}");
-                self.last_reload = Some(said.clone());
-                Reply::failed(format!("the files are wrong: what was served before goes on\n{said}"))
+                let text = format!("the files are wrong ({because}): what was served before goes on\n{said}");
+                error!("{text}");
+                self.last_reload = Some(said);
+                Reply::failed(text)
             }
         };
         if let Some(asked) = asked {
@@ -189,14 +197,22 @@ impl Server {
         }
     }
 
-    async fn answer_call(&mut self, call: Call) {
+    fn answer_call(&mut self, call: Call) {
         let Call { request, reply } = call;
         let said = match request {
-            Request::Reload => {
-                // The answer comes when the files have been read.
-                let _ = self.reload.send(reply).await;
-                return;
-            }
+            // The answer comes when the files have been read. This task waits for nobody.
+            Request::Reload => match self.reload.try_send(reply) {
+                Ok(()) => return,
+                Err(TrySendError::Full(reply)) => {
+                    let _ =
+                        reply.send(Reply::failed("a reload is waiting already; it reads what is there now"));
+                    return;
+                }
+                Err(TrySendError::Closed(reply)) => {
+                    let _ = reply.send(Reply::failed("files can no longer be reloaded: restart the server"));
+                    return;
+                }
+            },
             Request::Explain(question) => self.explain(&question),
             Request::Status => status::reply(&self.view()),
             Request::Control { endpoint, control } => match self.desk.plan().inventory.endpoint(&endpoint) {
@@ -213,7 +229,11 @@ impl Server {
 
     fn operate(&mut self, event: Event) -> Reply {
         let facts = self.apply(event);
-        Reply::said(if facts.is_empty() { "nothing changed\n".to_owned() } else { facts.join("\n") + "\n" })
+        let mut said = if facts.is_empty() { "nothing changed\n".into() } else { facts.join("\n") + "\n" };
+        if let Some(error) = self.persist.error() {
+            said += &format!("it would not survive a restart: {error}\n");
+        }
+        Reply::said(said)
     }
 
     fn explain(&self, question: &control::Explain) -> Reply {
@@ -246,13 +266,12 @@ impl Server {
         }
     }
 
-    async fn stop(mut self) -> Result<(), Failure> {
+    async fn stop(mut self) {
         if let Some(running) = self.running.take() {
             running.stop().await;
         }
-        self.persist.finish(&self.desk.keeper, self.desk.clock.now()).await;
+        self.persist.finish(&self.desk).await;
         info!("stopped");
-        Ok(())
     }
 }
 
@@ -275,11 +294,32 @@ fn start_probe(
         report_interval: settings.report_interval,
         concurrency: settings.concurrency,
     };
-    let checked = if settings.enabled { assignments(plan) } else { Arc::new([]) };
-    let (sender, receiver) = watch::channel(checked);
+    let (sender, receiver) = watch::channel(checked(site, plan));
     let (reports, heard) = mpsc::channel(REPORTS_WAITING);
-    tokio::spawn(probe::run(config, receiver, reports));
+    tokio::spawn(keep_probing(config, receiver, reports));
     (sender, heard)
+}
+
+/// A probe that ends by a fault starts again: meanwhile its votes go stale, which is no failure.
+async fn keep_probing(
+    config: probe::Config,
+    assignments: watch::Receiver<Arc<[Assignment]>>,
+    reports: mpsc::Sender<Report>,
+) {
+    loop {
+        let run = probe::run(config.clone(), assignments.clone(), reports.clone());
+        let ended = tokio::spawn(run).await;
+        if reports.is_closed() || assignments.has_changed().is_err() {
+            return;
+        }
+        error!("the probe ended ({ended:?}); it starts again");
+        tokio::time::sleep(PROBE_PAUSE).await;
+    }
+}
+
+/// What this machine checks.
+fn checked(site: &Site, plan: &Plan) -> Arc<[Assignment]> {
+    if site.machine.probe.enabled { assignments(plan) } else { Arc::new([]) }
 }
 
 pub(super) fn assignments(plan: &Plan) -> Arc<[Assignment]> {
@@ -291,16 +331,16 @@ pub(super) fn assignments(plan: &Plan) -> Arc<[Assignment]> {
     plan.inventory.targets.iter().map(assignment).collect()
 }
 
-fn start_reloader(site: &Site) -> (mpsc::Sender<oneshot::Sender<Reply>>, mpsc::Receiver<Reloaded>) {
+fn start_reloader(
+    site: &Site,
+    watch: Watch,
+    hangup: Signal,
+) -> (mpsc::Sender<oneshot::Sender<Reply>>, mpsc::Receiver<Reloaded>) {
     let (ask, asked) = mpsc::channel(1);
     let (results, reloaded) = mpsc::channel(1);
-    let reloader =
-        Reloader { zones: site.zones.clone(), report_interval: site.machine.probe.report_interval };
-    tokio::spawn(async move {
-        if let Err(error) = reloader.run(asked, results).await {
-            error!("files are no longer watched: {error}");
-        }
-    });
+    let report_interval = site.machine.probe.report_interval;
+    let reloader = Reloader { zones: site.zones.clone(), report_interval, watch, hangup };
+    tokio::spawn(reloader.run(asked, results));
     (ask, reloaded)
 }
 
@@ -354,17 +394,18 @@ pub(super) fn failed<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E)
     move |error| Failure::Failed(format!("{what}: {error}"))
 }
 
-struct StopSignals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
+/// What ends the process gracefully.
+pub(super) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
 impl StopSignals {
-    fn listen() -> std::io::Result<Self> {
+    pub(super) fn listen() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn recv(&mut self) -> &'static str {
+    pub(super) async fn recv(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
@@ -380,6 +421,11 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// Reports that wait for the keeper; the next one says it all anyway.
 const REPORTS_WAITING: usize = 4;
+
+/// A probe that ended starts again after this.
+const PROBE_PAUSE: Duration = Duration::from_secs(1);
+
+const NO_SIGNALS: &str = "cannot listen for signals";
 
 /// Threads that still work after this are left behind when the process ends.
 const LAST_WORDS: Duration = Duration::from_secs(2);

@@ -26,17 +26,22 @@ pub struct Site {
 /// # Errors
 /// The diagnostics of what is wrong with it, or of why it cannot be read.
 pub fn machine(config: Option<&Path>) -> Result<(Site, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let (site, diagnostics) = site(config);
+    let wrong = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    if wrong { Err(diagnostics) } else { Ok((site, diagnostics)) }
+}
+
+/// As [`machine`], and with the defaults in place of what is wrong: to go on checking.
+pub fn site(config: Option<&Path>) -> (Site, Vec<Diagnostic>) {
     let path = config.unwrap_or(Path::new(DEFAULT_CONFIG));
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if config.is_none() && error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(vec![unreadable(path, &error)]),
-    };
     let mut diagnostics = Vec::new();
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| {
+        if config.is_some() || error.kind() != io::ErrorKind::NotFound {
+            diagnostics.push(unreadable(path, &error));
+        }
+        String::new()
+    });
     let machine = spec::parse(&Source::new(&path.display().to_string(), &text), &mut diagnostics);
-    if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
-        return Err(diagnostics);
-    }
     let base = path.parent().unwrap_or(Path::new("."));
     let state = base.join(&machine.state);
     let socket = match &machine.control.socket {
@@ -44,10 +49,10 @@ pub fn machine(config: Option<&Path>) -> Result<(Site, Vec<Diagnostic>), Vec<Dia
         None => state.join(DEFAULT_SOCKET),
     };
     let zones = tidy(&base.join(&machine.zones));
-    Ok((
+    (
         Site { config: path.to_owned(), zones, state: tidy(&state), socket: tidy(&socket), machine },
         diagnostics,
-    ))
+    )
 }
 
 /// `config/../zones` is `zones`: shorter in messages. Purely by the words of the path, so only where the

@@ -12,7 +12,7 @@ mod state;
 mod watch;
 mod zones;
 
-pub use machine::{Site, machine};
+pub use machine::{Site, machine, site};
 pub use state::{StateFile, Unreadable};
 pub use watch::Watch;
 pub use zones::{Loaded, ReadError, sources, zones};

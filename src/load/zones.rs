@@ -15,6 +15,17 @@ pub struct Loaded {
     pub plan: Option<Plan>,
     /// Every error and warning.
     pub diagnostics: Vec<Diagnostic>,
+    /// The zone files, and whatever they include: a change of any of them matters.
+    pub included: Vec<PathBuf>,
+}
+
+impl Loaded {
+    /// Nothing could be loaded, because of a fault of ours.
+    pub fn fault(what: &str) -> Self {
+        let message = format!("a fault of Windrose's own while reading the files: {what}");
+        let diagnostic = Diagnostic::general("fault", message).hint("please report it, with the files");
+        Self { plan: None, diagnostics: vec![diagnostic], included: Vec::new() }
+    }
 }
 
 /// A directory or file that cannot be read.
@@ -32,37 +43,46 @@ impl std::fmt::Display for ReadError {
 
 /// Loads all of a `zones` directory. Never fails otherwise than by its diagnostics.
 pub fn zones(directory: &Path, report_interval: Duration) -> Loaded {
-    match sources(directory) {
-        Ok(sources) => compile(&sources, report_interval),
-        Err(error) => Loaded { plan: None, diagnostics: vec![about(&error)] },
+    let (sources, unreadable) = read_all(directory);
+    let mut loaded = compile(&sources, report_interval);
+    if !unreadable.is_empty() {
+        loaded.plan = None;
+        loaded.diagnostics.splice(0..0, unreadable.iter().map(about));
     }
+    loaded
 }
 
 /// Reads the files of a `zones` directory, sorted by name; those of other kinds and hidden ones are left
 /// alone.
 ///
 /// # Errors
-/// The first directory or file that cannot be read.
+/// The directory or the first file that cannot be read.
 pub fn sources(directory: &Path) -> Result<Sources, ReadError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |error| ReadError { path, error }
-    };
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(directory).map_err(failed(directory))? {
-        paths.push(entry.map_err(failed(directory))?.path());
-    }
+    let (sources, unreadable) = read_all(directory);
+    unreadable.into_iter().next().map_or(Ok(sources), Err)
+}
+
+fn read_all(directory: &Path) -> (Sources, Vec<ReadError>) {
+    let (mut sources, mut unreadable) = (Sources::default(), Vec::new());
+    let entries = fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let entries = entries.unwrap_or_else(|error| {
+        unreadable.push(ReadError { path: directory.to_owned(), error });
+        Vec::new()
+    });
+    let mut paths: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
     paths.sort();
-    let mut sources = Sources::default();
-    for path in paths.iter().filter(|path| !is_hidden(path)) {
+    for path in paths.into_iter().filter(|path| is_meant(path)) {
         let list = match path.extension().and_then(|extension| extension.to_str()) {
             Some("zone") => &mut sources.zones,
             Some("toml") => &mut sources.steering,
             _ => continue,
         };
-        list.push(read(path).map_err(failed(path))?);
+        match read(&path) {
+            Ok(source) => list.push(source),
+            Err(error) => unreadable.push(ReadError { path, error }),
+        }
     }
-    Ok(sources)
+    (sources, unreadable)
 }
 
 fn compile(sources: &Sources, report_interval: Duration) -> Loaded {
@@ -73,7 +93,9 @@ fn compile(sources: &Sources, report_interval: Duration) -> Loaded {
     let (plan, more) = plan::compile(&spec, report_interval);
     diagnostics.extend(more);
     let refused = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    Loaded { plan: plan.filter(|_| !refused), diagnostics }
+    let zone_files = spec.zones.iter().flat_map(|zone| &zone.sources);
+    let included = zone_files.map(|source| PathBuf::from(&*source.file)).collect();
+    Loaded { plan: plan.filter(|_| !refused), diagnostics, included }
 }
 
 /// Reads what `$INCLUDE` names: relative to the file that includes.
@@ -85,13 +107,19 @@ fn include(from: &str, name: &str) -> Result<Source, String> {
 /// Bytes that are no UTF-8 are kept out of the text but not out of the file: each becomes U+FFFD, which
 /// the parsers point at.
 fn read(path: &Path) -> io::Result<Source> {
+    // A pipe would block for ever, a device never end.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
     let text = String::from_utf8(fs::read(path)?)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     Ok(Source { file: path.display().to_string().into(), text: text.into() })
 }
 
-fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+/// Not hidden, and no left-over of an editor.
+pub(super) fn is_meant(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    !name.starts_with(b".") && !name.ends_with(b"~")
 }
 
 fn about(error: &ReadError) -> Diagnostic {

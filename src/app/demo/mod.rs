@@ -25,7 +25,7 @@ use self::audience::Audience;
 use self::keys::Keys;
 use self::stage::Stage;
 use crate::app::desk::Desk;
-use crate::app::serve::{assignments, failed};
+use crate::app::serve::{StopSignals, assignments, failed};
 use crate::app::{Failure, explain, print_diagnostics};
 use crate::cli::Output;
 use crate::dns;
@@ -64,6 +64,7 @@ async fn perform(port: u16, http_port: u16) -> Result<(), Failure> {
     let mut audience = Audience::new(server, regions).await.map_err(failed("cannot ask"))?;
 
     print!("{}", welcome(server, &stage, &audience));
+    let mut stop = StopSignals::listen().map_err(failed("cannot listen for signals"))?;
     let mut keys = Keys::listen();
     let mut ticks = interval(Duration::from_secs(1));
     let mut looks = interval(audience::LOOK);
@@ -81,7 +82,7 @@ async fn perform(port: u16, http_port: u16) -> Result<(), Failure> {
                 },
             },
             error = running.failed() => return Err(Failure::Failed(error.to_string())),
-            _ = tokio::signal::ctrl_c() => break,
+            _ = stop.recv() => break,
         }
     }
     running.stop().await;
@@ -90,7 +91,7 @@ async fn perform(port: u16, http_port: u16) -> Result<(), Failure> {
 
 /// The example of the repository, with the endpoints on another port if need be.
 fn built_in_plan(http_port: u16) -> Result<Plan, Failure> {
-    let steering = STEERING.replace("port     = 8080", &format!("port     = {http_port}"));
+    let steering = STEERING.replace(HTTP_PORT, &format!("port = {http_port}"));
     let sources = Sources {
         zones: vec![Source::new("example.org.zone", ZONE)],
         steering: vec![Source::new("example.org.toml", &steering), Source::new("regions.toml", REGIONS)],
@@ -195,8 +196,23 @@ const ZONE: &str = include_str!("../../../zones/example.org.zone");
 const STEERING: &str = include_str!("../../../zones/example.org.toml");
 const REGIONS: &str = include_str!("../../../zones/regions.toml");
 
+/// As the example has it.
+const HTTP_PORT: &str = "port     = 8080";
+
 /// One for each region of the example.
 const CLIENT_SUBNETS: [&str; 3] = ["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"];
 
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 const FIRST_ROUND: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_example_compiles_on_any_port() {
+        let plan = built_in_plan(18_080).expect("it is right");
+        assert!(plan.inventory.monitors.iter().all(|monitor| monitor.ask.port() == 18_080));
+        assert_eq!(client_subnets(&plan).len(), 3, "a client for every region");
+    }
+}
