@@ -154,8 +154,8 @@ fn said(word: &str) -> Result<(String, Opinion), String> {
     Ok((target.into(), opinion))
 }
 
-fn passed(word: &&str) -> Result<bool, String> {
-    match *word {
+fn passed(word: &str) -> Result<bool, String> {
+    match word {
         "ok" => Ok(true),
         "fail" => Ok(false),
         other => Err(format!("`{other}` is neither ok nor fail")),

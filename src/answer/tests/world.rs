@@ -55,7 +55,7 @@ pub fn ask(snapshot: &Snapshot, question: &str) -> String {
 
 /// `NAME TYPE`, asked from an address or a prefix.
 pub fn ask_from(snapshot: &Snapshot, question: &str, client: &str) -> String {
-    with_answer(snapshot, question, client, |answer, name| show(answer, name))
+    with_answer(snapshot, question, client, show)
 }
 
 pub fn with_answer<R>(

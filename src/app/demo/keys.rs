@@ -20,7 +20,7 @@ impl Keys {
         let (press, pressed) = mpsc::channel(16);
         // A thread of its own: a read of standard input cannot be cancelled, and must not hold up the end.
         std::thread::spawn(move || {
-            for byte in io::stdin().bytes().map_while(Result::ok) {
+            for byte in io::stdin().lock().bytes().map_while(Result::ok) {
                 let key = char::from(byte).to_ascii_lowercase();
                 if !key.is_whitespace() && press.blocking_send(key).is_err() {
                     return;

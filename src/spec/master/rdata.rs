@@ -582,7 +582,8 @@ mod tests {
         #[test]
         fn what_the_library_prints_is_read_to_the_same_octets((shape, rdata) in records()) {
             let mut parser = Parser::from_ref(&rdata[..]);
-            let parsed: Result<Option<ZoneRecordData<&[u8], ParsedName<&[u8]>>>, _> =
+            type Parsed<'r> = Option<ZoneRecordData<&'r [u8], ParsedName<&'r [u8]>>>;
+            let parsed: Result<Parsed<'_>, _> =
                 ZoneRecordData::parse_rdata(Rtype::from_int(shape.rtype), &mut parser);
             if let Ok(Some(parsed)) = parsed {
                 let text = parsed.display_zonefile(DisplayKind::Simple).to_string();

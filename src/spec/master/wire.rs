@@ -154,7 +154,7 @@ mod tests {
         assert!(good(2, b"\x01a\x00"));
         assert!(!good(2, b"\x01a"));
         assert!(!good(2, b"\xc0\x0c"));
-        assert!(!good(2, &[vec![1, b'a'].repeat(128), vec![0]].concat()));
+        assert!(!good(2, &[[1, b'a'].repeat(128), vec![0]].concat()));
     }
 
     #[test]
