@@ -9,7 +9,7 @@ use crate::spec::{Diagnostic, Severity, Spec};
 /// What is not certain, since something could not be read.
 #[derive(Debug, Default)]
 pub struct Doubts<'d> {
-    /// Whether any steering file has an error: then something may seem unused, or unwatched.
+    /// Whether any steering file has an error: what names something may have been lost.
     any: bool,
     /// Steering files that are no TOML: any definition may have been lost.
     broken: HashSet<&'d str>,
@@ -43,11 +43,8 @@ impl<'d> Doubts<'d> {
 
     /// Whether what the compiler found may be a mere consequence.
     pub fn cover(&self, found: &Diagnostic) -> bool {
-        if !self.any {
-            return false;
-        }
-        if found.severity == Severity::Warning {
-            return true;
+        if found.code == UNUSED {
+            return self.any;
         }
         if NAMES.contains(&found.code) {
             return !self.broken.is_empty();
@@ -75,6 +72,9 @@ fn block(headers: &[usize], line: usize) -> RangeInclusive<usize> {
 
 /// The code of what the parser says of a file that is no TOML.
 pub const SYNTAX: &str = "syntax";
+
+/// The code of what the compiler says of what nobody names.
+const UNUSED: &str = "unused";
 
 /// The codes of what the compiler says of names: a definition with an error in it still has its name.
 const NAMES: [&str; 2] = ["unknown-name", "duplicate"];
