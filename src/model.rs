@@ -336,6 +336,9 @@ impl Pool {
     pub const MEMBERS_MAX: usize = 4096;
     /// Members in one answer at most: eight AAAA records fit 512 bytes with room for the name.
     pub const ANSWERS_MAX: u8 = 8;
+    /// Pools in a row at most, each a member or the fallback of the one before it. Deeper ones are refused
+    /// when a plan is compiled, and count as dead in a plan that was made in another way.
+    pub const NESTING_MAX: usize = 64;
 }
 
 /// One entry of [`Pool::order`].

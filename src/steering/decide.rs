@@ -16,7 +16,7 @@ use std::mem::take;
 use smallvec::SmallVec;
 
 use crate::health::HealthMap;
-use crate::model::{EndpointId, Family, Inventory, OnDown, PoolId, RegionId, Use};
+use crate::model::{EndpointId, Family, Inventory, OnDown, Pool, PoolId, RegionId, Use};
 use crate::steering::walk::{Found, Walk};
 use crate::steering::{Step, Trace};
 
@@ -134,10 +134,10 @@ impl<T: Trace> Walk<'_, T> {
         false
     }
 
-    /// Follows the chain of fallbacks: it has at most as many links as there are pools.
+    /// Follows the chain of fallbacks.
     fn try_fallbacks(&mut self, top: PoolId) -> bool {
         let mut down = top;
-        for _ in 0..self.inventory.pools.len() {
+        for _ in 0..Pool::NESTING_MAX {
             let pool = self.pool(down);
             let Some(to) = pool.fallback.filter(|_| !pool.fence) else { return false };
             self.trace.step(Step::Fallback { pool: down, to });

@@ -433,6 +433,22 @@ fn pools_that_share_members_many_times_over_are_not_walked_forever() {
     assert_eq!(scene.down(&["e1", "e2"]).ask(below, 1).len(), 2);
 }
 
+#[test]
+fn pools_nested_without_end_are_not_followed_to_the_end() {
+    let mut scene = scene();
+    let mut top = scene.world.pool("p1", Policy::Failover, &[E1]);
+    let mut deepest = top;
+    for level in 2..=20_000 {
+        top = scene.world.pool(&format!("p{level}"), Policy::Failover, &[Use::Pool(top)]);
+        deepest = if level == Pool::NESTING_MAX { top } else { deepest };
+    }
+    scene.down(&[]);
+    assert_eq!(scene.ask(deepest, 1), ["e1"]);
+    let one_deeper = PoolId(deepest.0 + 1);
+    assert_eq!(scene.decide(one_deeper, request(1)).outcome, Outcome::NoData);
+    assert_eq!(scene.decide(top, request(1)).outcome, Outcome::NoData);
+}
+
 /// What a random pool is like; members count backwards from it, into the pools and endpoints before it.
 #[derive(Clone, Debug)]
 struct Sketch {

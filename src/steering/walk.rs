@@ -21,6 +21,8 @@ pub(super) struct Walk<'w, T> {
     /// Whether the answer is a host name, which stands alone.
     named: bool,
     looks_left: usize,
+    /// How many pools are entered and not yet left.
+    depth: usize,
 }
 
 /// What a walk found, and what it rests on: see [`crate::steering::Decision`].
@@ -42,12 +44,22 @@ impl<'w, T: Trace> Walk<'w, T> {
         trace: &'w mut T,
     ) -> Self {
         let found = Found::default();
-        let (last_resort, named, looks_left) = (false, false, LOOKS_MAX);
-        Self { request, inventory, health, trace, names, last_resort, found, named, looks_left }
+        let (last_resort, named, looks_left, depth) = (false, false, LOOKS_MAX, 0);
+        Self { request, inventory, health, trace, names, last_resort, found, named, looks_left, depth }
     }
 
     /// Lets a pool pick; says whether the answer has grown.
     pub fn pick(&mut self, id: PoolId) -> bool {
+        if self.depth == Pool::NESTING_MAX {
+            return false;
+        }
+        self.depth += 1;
+        let grown = self.enter(id);
+        self.depth -= 1;
+        grown
+    }
+
+    fn enter(&mut self, id: PoolId) -> bool {
         let pool = self.pool(id);
         let Some(looks_left) = self.looks_left.checked_sub(pool.members.len()) else { return false };
         self.looks_left = looks_left;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::model::{Pool, RegionId};
 use crate::plan::compile::endpoints::Pick;
 use crate::plan::compile::names::{Names, Written};
-use crate::plan::compile::nesting::{Walk, walk};
+use crate::plan::compile::nesting::{Walk, depths, walk};
 use crate::spec::Diagnostic;
 use crate::spec::steering::{MemberSpec, PoolSpec, SteeringFile};
 
@@ -47,7 +47,8 @@ pub fn compile<'s>(
     Written::all(files, |file| &file.pools).map(|written| draft(written, regions, serving, found)).collect()
 }
 
-/// Puts pools after all that they pick (a fallback is picked too), and refuses loops.
+/// Puts pools after all that they pick (a fallback is picked too), and refuses loops and what is nested
+/// too deeply.
 pub fn nest(drafts: &[Draft<'_>], found: &mut Vec<Diagnostic>) -> Walk {
     let edges: Vec<Vec<usize>> = drafts.iter().map(|draft| draft.pools().collect()).collect();
     let walk = walk(&edges);
@@ -61,7 +62,21 @@ pub fn nest(drafts: &[Draft<'_>], found: &mut Vec<Diagnostic>) -> Walk {
                 .hint("take one of them out of the `members` or `fallback` of the one before it");
         found.push(diagnostic);
     }
+    if walk.loops.is_empty() {
+        refuse_depth(drafts, &depths(&edges, &walk), found);
+    }
     walk
+}
+
+/// An error for each pool that is the first too many on its way up: those above it are no other mistake.
+fn refuse_depth(drafts: &[Draft<'_>], depths: &[usize], found: &mut Vec<Diagnostic>) {
+    let deepest = Pool::NESTING_MAX;
+    for (draft, _) in drafts.iter().zip(depths).filter(|(_, depth)| **depth == deepest + 1) {
+        let name = &draft.written.name.value;
+        let message = format!("pool `{name}` has {deepest} pools in a row below it: it is one too many");
+        let hint = "let it pick from what the pools below it pick from";
+        found.push(Diagnostic::error("too-deep", draft.written.named(), message).hint(hint));
+    }
 }
 
 impl Draft<'_> {
@@ -144,6 +159,7 @@ fn refuse_second(written: &Written<'_, PoolSpec>, first: &MemberSpec, second: &M
 
 #[cfg(test)]
 mod tests {
+    use crate::model::Pool;
     use crate::plan::compile::fixture::{WORLD, compile, compile_pool};
 
     #[test]
@@ -181,5 +197,18 @@ mod tests {
         ));
         assert_eq!(compiled.codes(), ["repeated"]);
         assert_eq!(compiled.pool("www").members[0].regions.len(), 1);
+    }
+
+    #[test]
+    fn pools_in_a_row_are_refused_once_where_there_are_too_many() {
+        let pool =
+            |level| format!("[pools.p{level}]\npolicy = \"failover\"\nmembers = [\"p{}\"]\n", level - 1);
+        let row = |pools| -> String {
+            let first = "[endpoints.p0]\ncname = \"cdn.example.net.\"\n";
+            let name = format!("[names.www]\npool = \"p{pools}\"\n");
+            [first.to_owned(), (1..=pools).map(pool).collect(), name].concat()
+        };
+        assert!(!compile(&row(Pool::NESTING_MAX)).codes().contains(&"too-deep"));
+        compile(&row(Pool::NESTING_MAX + 30)).only("too-deep");
     }
 }

@@ -22,6 +22,16 @@ pub fn walk(edges: &[Vec<usize>]) -> Walk {
     found
 }
 
+/// For each node, how many there are in a row on the longest way down from it, itself included; the
+/// walk must have found no loop.
+pub fn depths(edges: &[Vec<usize>], walk: &Walk) -> Vec<usize> {
+    let mut depths = vec![0; edges.len()];
+    for &node in &walk.order {
+        depths[node] = 1 + edges[node].iter().map(|&to| depths[to]).max().unwrap_or(0);
+    }
+    depths
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum State {
     New,
@@ -79,6 +89,12 @@ mod tests {
         let walk = walk(&[vec![1], vec![2], vec![1, 3], vec![2]]);
         assert_eq!(walk.loops, [vec![1, 2], vec![2, 3]]);
         assert_eq!(walk.order.len(), 4);
+    }
+
+    #[test]
+    fn the_longest_way_down_counts() {
+        let edges = [vec![2, 1], vec![2], vec![], vec![0]];
+        assert_eq!(depths(&edges, &walk(&edges)), [3, 2, 1, 4]);
     }
 
     #[test]
