@@ -189,8 +189,8 @@ fn a_verdict_moves_for_a_minute_after_it_turned() {
     assert!(!moving(&told));
 }
 
-#[test]
-fn two_monitors_must_both_pass() {
+/// The world, where `iad` is watched by the monitor `api` too.
+fn twice_watched() -> World {
     let mut world = world();
     let api = Monitor { name: "api".into(), ..world.inventory.monitors[0].clone() };
     world.inventory.monitors.push(api);
@@ -198,17 +198,56 @@ fn two_monitors_must_both_pass() {
     world.inventory.targets.push(Target { monitor: MonitorId(1), address });
     let target = TargetId::at(world.inventory.targets.len() - 1);
     world.inventory.endpoints[IAD.index()].targets[0].push(target);
-    let mut told = Told::new(world);
+    world
+}
+
+/// What the two monitors of `iad` see.
+fn both(number: u64, web: &str, api: &str) -> Event {
+    let mut said = report(&format!("eu/ams {number} 198.51.100.10={web} 198.51.100.10={api}"));
+    said.targets[1].monitor = "api".into();
+    Event::Report(said)
+}
+
+#[test]
+fn two_monitors_must_both_pass() {
+    let mut told = Told::new(twice_watched());
     let mut says = |number: u64, web: &str, api: &str| {
-        let mut said = report(&format!("eu/ams {number} 198.51.100.10={web} 198.51.100.10={api}"));
-        said.targets[1].monitor = "api".into();
-        told.hear(number, Event::Report(said));
-        told.keeper.health().endpoint(IAD, EU, Family::V4).verdict
+        told.hear(number, both(number, web, api));
+        told.verdict(IAD, EU)
     };
-    assert_eq!(says(1, "up", "up"), Verdict::Up);
-    assert_eq!(says(2, "up", "down"), Verdict::Down);
-    assert_eq!(says(3, "up", "unknown"), Verdict::Unknown);
-    assert_eq!(says(4, "unknown", "unknown"), Verdict::Unknown);
+    assert_eq!(says(1, "up", "unknown"), Verdict::Unknown);
+    assert_eq!(says(2, "up", "up"), Verdict::Up);
+    assert_eq!(says(3, "up", "down"), Verdict::Down);
+    assert_eq!(says(4, "up", "unknown"), Verdict::Down, "nobody says that it passes now");
+    assert_eq!(says(5, "unknown", "unknown"), Verdict::Down);
+    assert_eq!(says(6, "up", "up"), Verdict::Up);
+    assert_eq!(says(7, "up", "unknown"), Verdict::Unknown);
+}
+
+#[test]
+fn a_dead_endpoint_stays_down_over_a_restart_until_all_its_monitors_pass() {
+    let mut told = Told::new(twice_watched());
+    told.hear(1, both(1, "up", "down"));
+    let state = told.keeper.state(second(2));
+    told.keeper = Keeper::new(plan(twice_watched()), Some(state), second(100));
+    told.hear(101, both(2, "up", "unknown"));
+    let standing = *told.keeper.health().endpoint(IAD, EU, Family::V4);
+    assert_eq!((standing.verdict, standing.stale, standing.moving), (Verdict::Down, true, true));
+    assert_eq!((standing.evidence.basis, standing.since), (Basis::Kept, Some(second(1))));
+    told.hear(102, both(3, "up", "up"));
+    assert_eq!(told.verdict(IAD, EU), Verdict::Up);
+}
+
+#[test]
+fn what_is_kept_over_a_restart_moves_while_probes_make_up_their_minds() {
+    let mut told = Told::new(world());
+    told.report(1, "eu/ams 1 192.0.2.10=up");
+    let state = told.keeper.state(second(2));
+    told.keeper = Keeper::new(plan(world()), Some(state), second(100));
+    let standing = |told: &Told| *told.keeper.health().endpoint(FRA, EU, Family::V4);
+    assert!(standing(&told).stale && !standing(&told).moving, "nobody is looking");
+    told.report(100, "eu/ams 2 192.0.2.10=unknown");
+    assert!(standing(&told).stale && standing(&told).moving);
 }
 
 #[test]

@@ -133,7 +133,8 @@ impl Ballot {
     }
 }
 
-/// Down if any target is; Up if all are; else Unknown. With no vote on any, what was stands.
+/// Down if any target is; Up if all are; else Unknown. What was stands where there is no vote on any, and
+/// a Down also where some are Up and some have no vote: nobody says yet that what failed passes now.
 fn conclude(ballots: &[Ballot], region: RegionId, last: &Standing, now: Moment) -> Standing {
     let mut decisive: Option<(Verdict, Evidence)> = None;
     let (mut moving, mut unvoted) = (false, false);
@@ -148,15 +149,20 @@ fn conclude(ballots: &[Ballot], region: RegionId, last: &Standing, now: Moment) 
             }
         }
     }
-    match decisive {
-        None => Standing {
-            verdict: last.verdict,
-            moving: last.verdict == Verdict::Unknown,
-            stale: last.verdict != Verdict::Unknown,
-            control: None,
-            evidence: Evidence { basis: Basis::Kept, ..Evidence::default() },
-            since: last.since,
-        },
+    let stays_down = unvoted && last.verdict == Verdict::Down;
+    match decisive.filter(|(voted, _)| *voted == Verdict::Down || !stays_down) {
+        None => {
+            // somebody is looking, and will have an opinion soon
+            let looked_at = ballots.iter().any(|ballot| !ballot.votes.is_empty());
+            Standing {
+                verdict: last.verdict,
+                moving: looked_at || last.verdict == Verdict::Unknown,
+                stale: last.verdict != Verdict::Unknown,
+                control: None,
+                evidence: Evidence { basis: Basis::Kept, ..Evidence::default() },
+                since: last.since,
+            }
+        }
         Some((voted, evidence)) => {
             let verdict = if voted == Verdict::Up && unvoted { Verdict::Unknown } else { voted };
             let since = if verdict == last.verdict { last.since } else { Some(now) };
