@@ -106,10 +106,11 @@ impl Count {
         }
     }
 
-    /// Whether enough is up; nothing up is never enough. Shares are rounded up.
+    /// Whether enough is up; nothing up is never enough. Shares are rounded up; where there are fewer
+    /// members than are asked for, all of them are.
     fn reaches(&self, min_up: MinUp, policy: Policy) -> bool {
         let enough = match min_up {
-            MinUp::Count(needed) => self.members_up >= u64::from(needed),
+            MinUp::Count(needed) => self.members_up >= u64::from(needed).min(self.members),
             MinUp::Percent(share) => match policy {
                 Policy::Weighted => self.weight_up * 100 >= self.weight * u64::from(share),
                 _ => self.members_up * 100 >= self.members * u64::from(share),
@@ -196,9 +197,22 @@ mod tests {
         assert!(standing.up && standing.moving && standing.stale);
         assert!(standing.addresses && !standing.names);
         assert!(!health.pool(outer, EU, Family::V4).moving);
-        // IPv6: one member, of three that are asked for
-        assert!(!health.pool(outer, US, Family::V6).up);
         assert!(health.pool(outer, US, Family::V6).addresses);
+    }
+
+    #[test]
+    fn no_more_members_are_needed_than_can_answer_the_family_in_the_region() {
+        let (world, pool) = four(Policy::Failover, MinUp::Count(3));
+        assert!(up(&world, pool, &["e1"], Family::V6));
+        assert!(!up(&world, pool, &["e4"], Family::V6));
+
+        let mut world = World::new(&["eu", "us"]);
+        let fra = world.endpoint("fra", &["192.0.2.1"]);
+        let iad = world.endpoint("iad", &["192.0.2.2"]);
+        let pool = world.geo("p", &[(fra, &[EU]), (iad, &[US])], true);
+        world.change(pool).min_up = MinUp::Count(2);
+        assert!(up(&world, pool, &[], Family::V4));
+        assert!(!up(&world, pool, &["fra"], Family::V4));
     }
 
     #[test]
