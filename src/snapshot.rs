@@ -51,14 +51,15 @@ impl SnapshotCell {
         self.0.load_full()
     }
 
-    /// Makes a newer one current.
-    pub fn publish(&self, snapshot: Snapshot) -> Result<(), Older> {
+    /// Makes a newer one current; returns the one before it. Whoever lets go of that last frees all of a
+    /// plan: keep it until no reader has it any more, so that this is never a thread that answers.
+    pub fn publish(&self, snapshot: Snapshot) -> Result<Arc<Snapshot>, Older> {
         let offered = snapshot.generation;
         let snapshot = Arc::new(snapshot);
         let held = self.0.rcu(|current| {
             if current.generation < offered { Arc::clone(&snapshot) } else { Arc::clone(current) }
         });
-        if held.generation < offered { Ok(()) } else { Err(Older { held: held.generation, offered }) }
+        if held.generation < offered { Ok(held) } else { Err(Older { held: held.generation, offered }) }
     }
 }
 
@@ -79,15 +80,25 @@ mod tests {
     #[test]
     fn a_newer_snapshot_replaces_an_older_one() {
         let cell = SnapshotCell::new(snapshot(1));
-        assert_eq!(cell.publish(snapshot(3)), Ok(()));
-        assert_eq!(cell.load().generation, 3);
+        let before = cell.publish(snapshot(3)).expect("3 is newer than 1");
+        assert_eq!((before.generation, cell.load().generation), (1, 3));
+    }
+
+    #[test]
+    fn the_one_that_is_replaced_is_freed_by_whoever_replaced_it() {
+        let cell = SnapshotCell::new(snapshot(1));
+        let reader = cell.load();
+        let before = cell.publish(snapshot(2)).expect("2 is newer than 1");
+        assert_eq!((reader.generation, Arc::strong_count(&before)), (1, 2));
+        drop(reader);
+        assert_eq!(Arc::strong_count(&before), 1);
     }
 
     #[test]
     fn an_older_or_equal_snapshot_never_replaces_a_newer_one() {
         let cell = SnapshotCell::new(snapshot(2));
         for offered in [1, 2] {
-            assert_eq!(cell.publish(snapshot(offered)), Err(Older { held: 2, offered }));
+            assert_eq!(cell.publish(snapshot(offered)).err(), Some(Older { held: 2, offered }));
         }
         assert_eq!(cell.load_full().generation, 2);
     }
