@@ -107,6 +107,7 @@ pub struct Keeper {
     seen: HealthMap,
     /// The truth: what the checks say, under what operators fixed.
     map: HealthMap,
+    /// Starts from the clock, in milliseconds: a state that was not saved in time cannot take it back.
     generation: u64,
     published: Moment,
     /// The map is not what was published last.
@@ -128,7 +129,7 @@ impl Keeper {
             holds: Holds::restore(&state.holds, inventory, &names),
             probes: Probes::default(),
             spoken: BTreeMap::new(),
-            generation: state.generation + 1,
+            generation: state.generation.saturating_add(1).max(now.0),
             published: now,
             pending: false,
             plan,
@@ -253,7 +254,7 @@ impl Keeper {
     }
 
     fn publish(&mut self, now: Moment) -> Snapshot {
-        self.generation += 1;
+        self.generation = self.generation.saturating_add(1);
         self.published = now;
         self.pending = false;
         self.snapshot()

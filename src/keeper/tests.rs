@@ -339,6 +339,18 @@ fn a_restart_knows_what_was_known() {
 }
 
 #[test]
+fn generations_grow_over_a_crash_and_have_no_end() {
+    let saved = |generation| Some(State { generation, ..State::default() });
+    let first = |state, now| Keeper::new(plan(world()), state, now).first().generation;
+    assert_eq!(first(None, second(5)), 5_000);
+    assert_eq!(first(saved(7), second(5)), 5_000, "published many more before it was killed");
+    assert_eq!(first(saved(9_000), second(5)), 9_001);
+    let mut keeper = Keeper::new(plan(world()), saved(u64::MAX), second(5));
+    let step = keeper.apply(Event::Plan(plan(world())), second(6));
+    assert_eq!(step.snapshot.map(|snapshot| snapshot.generation), Some(u64::MAX));
+}
+
+#[test]
 fn a_restart_with_another_address_starts_unknown() {
     let mut told = Told::new(world());
     told.report(1, "eu/ams 1 192.0.2.10=down 198.51.100.10=down");
