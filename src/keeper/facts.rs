@@ -41,6 +41,11 @@ pub enum Fact {
         /// What is held.
         held: u64,
     },
+    /// A report was dropped: so many probes are heard already that there is no room for another.
+    TooManyProbes {
+        /// Whose.
+        probe: Arc<str>,
+    },
     /// A control names an endpoint or pool that the plan lacks.
     NoSuch {
         /// The name.
@@ -98,6 +103,7 @@ pub fn describe(fact: &Fact, plan: &Plan) -> String {
         Fact::ReportDropped { probe, number, held } => {
             format!("probe {probe}: report {number} dropped, {held} is held")
         }
+        Fact::TooManyProbes { probe } => format!("probe {probe}: not heard, there are too many probes"),
         Fact::NoSuch { name } => format!("no endpoint or pool is called {name}"),
         Fact::Controlled { endpoint: id, control } => match control {
             Some(control) => format!("{}: {} by the operator", endpoint(id), done(*control)),

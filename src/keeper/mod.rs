@@ -197,7 +197,7 @@ impl Keeper {
                 (Vec::new(), true)
             }
             Event::Control { endpoint, control } => self.control(endpoint, control, now),
-            Event::Failback { pool } => match self.plan.inventory.pool(&pool) {
+            Event::Failback { pool } => match self.names.pool(&pool) {
                 Some(id) => {
                     self.holds.fail_back(id);
                     (vec![Fact::FailedBack { pool: id }], true)

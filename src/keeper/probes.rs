@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use foldhash::fast::FixedState;
 
-use crate::health::{Report, Vote};
+use crate::health::{Report, TargetReport, Vote};
 use crate::keeper::{FRESH_INTERVALS, Fact, ProbeStatus};
-use crate::model::{EndpointId, Inventory, Moment, RegionId, TargetId};
+use crate::model::{EndpointId, Inventory, Moment, PoolId, RegionId, TargetId};
 
 /// The newest report of each probe.
 #[derive(Debug, Default)]
@@ -31,13 +31,19 @@ struct Held {
 }
 
 impl Probes {
-    /// Takes a report in, unless what is held is as new.
-    pub fn hear(&mut self, report: Report, names: &Names, now: Moment) -> Result<(), Fact> {
-        if let Some(held) = self.0.get(&report.probe).map(|held| held.report.number)
-            && held >= report.number
-        {
-            return Err(Fact::ReportDropped { probe: report.probe, number: report.number, held });
+    /// Takes a report in, unless what is held is as new. A probe whose numbers went back, because its clock
+    /// did, is heard again when what is held of it is stale.
+    pub fn hear(&mut self, mut report: Report, names: &Names, now: Moment) -> Result<(), Fact> {
+        match self.0.get(&report.probe) {
+            Some(held) if held.outdoes(&report, now) => {
+                let Report { probe, number, .. } = report;
+                return Err(Fact::ReportDropped { probe, number, held: held.report.number });
+            }
+            None if self.0.len() >= PROBES_MAX => return Err(Fact::TooManyProbes { probe: report.probe }),
+            _ => {}
         }
+        report.interval_ms = report.interval_ms.clamp(1, INTERVAL_MAX_MS);
+        names.cut(&mut report);
         let (region, votes) = names.resolve(&report);
         let probe = Arc::clone(&report.probe);
         self.0.insert(probe, Held { report, heard: now, region, votes, told: false });
@@ -83,6 +89,12 @@ impl Probes {
 }
 
 impl Held {
+    /// Whether this is rather to be believed than another report of the same probe.
+    fn outdoes(&self, report: &Report, now: Moment) -> bool {
+        let number = self.report.number;
+        number == report.number || (number > report.number && self.fresh(now))
+    }
+
     fn fresh(&self, now: Moment) -> bool {
         now.since(self.heard) <= FRESH_INTERVALS * Duration::from_millis(self.report.interval_ms.into())
     }
@@ -93,6 +105,7 @@ impl Held {
 pub(super) struct Names {
     regions: HashMap<Box<str>, RegionId, FixedState>,
     endpoints: HashMap<Box<str>, EndpointId, FixedState>,
+    pools: HashMap<Box<str>, PoolId, FixedState>,
     targets: HashMap<IpAddr, Vec<(Box<str>, TargetId)>, FixedState>,
     targets_len: usize,
     default: RegionId,
@@ -108,9 +121,11 @@ impl Names {
         }
         let regions = inventory.regions.iter().enumerate();
         let endpoints = inventory.endpoints.iter().enumerate();
+        let pools = inventory.pools.iter().enumerate();
         Self {
             regions: regions.map(|(index, region)| (region.name.clone(), RegionId::at(index))).collect(),
             endpoints: endpoints.map(|(index, one)| (one.name.clone(), EndpointId::at(index))).collect(),
+            pools: pools.map(|(index, pool)| (pool.name.clone(), PoolId::at(index))).collect(),
             targets,
             targets_len: inventory.targets.len(),
             default: inventory.default_region(),
@@ -127,14 +142,37 @@ impl Names {
         self.endpoints.get(name).copied()
     }
 
+    /// A pool by its name.
+    pub fn pool(&self, name: &str) -> Option<PoolId> {
+        self.pools.get(name).copied()
+    }
+
+    /// A target by the names in a report.
+    fn target(&self, said: &TargetReport) -> Option<TargetId> {
+        let there = self.targets.get(&said.address)?;
+        there.iter().find(|(monitor, _)| **monitor == *said.monitor).map(|(_, target)| *target)
+    }
+
+    /// Cuts off what a report says of targets that the plan does not have, but for some: they may be of
+    /// the next plan, which the probe has already.
+    pub fn cut(&self, report: &mut Report) {
+        let mut strangers = 0;
+        report.targets.retain(|said| {
+            let known = self.target(said).is_some();
+            strangers += usize::from(!known);
+            known || strangers <= STRANGERS_MAX
+        });
+        report.targets.truncate(self.targets_len + STRANGERS_MAX);
+        report.targets.shrink_to_fit();
+    }
+
     /// Where the votes of a report count, and what they are, by target. What the plan does not have is
     /// left out: it is of a plan that the probe has and we have not yet, or no more.
     fn resolve(&self, report: &Report) -> (RegionId, Vec<Option<Vote>>) {
         let region = self.region(&report.region).unwrap_or(self.default);
         let mut votes = vec![None; self.targets_len];
         for said in &report.targets {
-            let there = self.targets.get(&said.address).map_or(&[][..], Vec::as_slice);
-            if let Some((_, target)) = there.iter().find(|(monitor, _)| **monitor == *said.monitor) {
+            if let Some(target) = self.target(said) {
                 let (opinion, moving, last, rtt_us) = (said.opinion, said.moving, said.last, said.rtt_us);
                 votes[target.index()] = Some(Vote { region, opinion, moving, last, rtt_us });
             }
@@ -145,3 +183,13 @@ impl Names {
 
 /// A probe that was silent for so long is no longer shown, and may come back with any number.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Probes that are remembered at most: beyond this a new one is not heard until another is forgotten.
+pub(super) const PROBES_MAX: usize = 10_000;
+
+/// A probe that says it reports less often is taken to report this often: its votes go stale sooner than
+/// its next report comes, rather than standing for weeks after its last.
+const INTERVAL_MAX_MS: u32 = 60_000;
+
+/// Of the targets in one report that the plan does not have, so many are kept; the rest is cut off.
+pub(super) const STRANGERS_MAX: usize = 1_000;
