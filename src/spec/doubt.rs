@@ -49,11 +49,15 @@ impl<'d> Doubts<'d> {
         if NAMES.contains(&found.code) {
             return !self.broken.is_empty();
         }
-        found.place.as_ref().is_some_and(|place| {
-            let blocks = self.blocks.get(&*place.file);
-            self.broken.contains(&*place.file)
-                || blocks.is_some_and(|blocks| blocks.iter().any(|block| block.contains(&place.line)))
-        })
+        let Some(place) = &found.place else { return false };
+        let mut blocks = self.blocks.get(&*place.file).into_iter().flatten();
+        // A warning about one value of a definition rests on that value; one at its header may be about
+        // what it lacks.
+        let rests_on = |block: &RangeInclusive<usize>| match found.severity {
+            Severity::Error => block.contains(&place.line),
+            Severity::Warning => *block.start() == place.line,
+        };
+        self.broken.contains(&*place.file) || blocks.any(rests_on)
     }
 }
 
