@@ -4,34 +4,44 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
-use crate::health::{HealthMap, Hold, Verdict};
+use crate::health::{HealthMap, Hold};
 use crate::keeper::SavedHold;
 use crate::keeper::probes::Names;
 use crate::keeper::verdicts::regions;
-use crate::model::{Failback, Family, Inventory, Member, Moment, Pool, PoolId, Use};
+use crate::model::{Failback, Family, Inventory, Moment, Pool, PoolId, RegionId, Use};
 
 /// Who waits, and since when it is up.
 #[derive(Debug, Default)]
 pub(super) struct Holds(HashMap<Hold, Moment, FixedState>);
 
 impl Holds {
-    /// Follows what turned between two maps: who recovered waits, who is down waits no more. Returns the
+    /// Follows what turned between two maps: who recovered waits, who is down waits no more, and nobody
+    /// waits while nobody else is up. Who recovered because an operator `spoke` need not wait. Returns the
     /// pools in which somebody waited long enough.
     pub fn follow(
         &mut self,
-        before: &HealthMap,
-        after: &HealthMap,
+        (before, after): (&HealthMap, &HealthMap),
+        spoke: bool,
         inventory: &Inventory,
         now: Moment,
     ) -> Vec<PoolId> {
-        for (pool, member, picks) in waiting_members(inventory) {
+        for (id, pool) in waiting_pools(inventory) {
             for region in regions(inventory) {
                 for family in Family::BOTH {
-                    let hold = Hold { pool, member, region, family };
-                    match (is_up(picks, before, &hold), is_up(picks, after, &hold)) {
-                        (_, false) => drop(self.0.remove(&hold)),
-                        (false, true) => drop(self.0.insert(hold, now)),
-                        (true, true) => {}
+                    let hold = |member| Hold { pool: id, member, region, family };
+                    for (member, of) in (0..).zip(&pool.members) {
+                        let _waited = match [before, after].map(|map| is_up(of.picks, map, region, family)) {
+                            [_, false] => self.0.remove(&hold(member)),
+                            [false, true] if !spoke => self.0.insert(hold(member), now),
+                            [_, true] => None,
+                        };
+                    }
+                    if !self.0.is_empty() {
+                        let used = |member: u16| pool.members[usize::from(member)].picks;
+                        let could_answer =
+                            |member: &u16| answers(used(*member), inventory, after, region, family);
+                        let candidates = pool.order[region.index()].iter().map(|candidate| candidate.member);
+                        self.spare_the_last(candidates.filter(could_answer).map(hold));
                     }
                 }
             }
@@ -41,6 +51,16 @@ impl Holds {
             Failback::Manual => false,
             Failback::After(wait) => now.since(since) >= wait,
         })
+    }
+
+    /// Lets all of these, who are up and could answer, be used if each of them waits: the one among them
+    /// that is used now for want of another must not lose its clients to the next that recovers.
+    fn spare_the_last(&mut self, up: impl Iterator<Item = Hold> + Clone) {
+        if up.clone().all(|hold| self.0.contains_key(&hold)) {
+            for hold in up {
+                self.0.remove(&hold);
+            }
+        }
     }
 
     /// Lets all members of a pool be used again.
@@ -72,16 +92,20 @@ impl Holds {
         saved
     }
 
-    /// From names; what the plan does not have is left out.
-    pub fn restore(saved: &[SavedHold], inventory: &Inventory, names: &Names) -> Self {
+    /// From names; what the plan does not have is left out. Nobody waits since later than `now`.
+    pub fn restore(saved: &[SavedHold], inventory: &Inventory, names: &Names, now: Moment) -> Self {
+        let members = waiting_pools(inventory).flat_map(|(id, pool)| {
+            (0..)
+                .zip(&pool.members)
+                .map(move |(place, member)| ((id, inventory.name_of(member.picks)), place))
+        });
+        let members: HashMap<(PoolId, &str), u16, FixedState> = members.collect();
         let hold = |saved: &SavedHold| {
-            let pool = inventory.pool(&saved.pool)?;
-            let Pool { members, failback, .. } = &inventory.pools[pool.index()];
-            let named = |member: &Member| inventory.name_of(member.picks) == saved.member;
-            let member = u16::try_from(members.iter().position(named)?).ok()?;
+            let pool = names.pool(&saved.pool)?;
+            let member = *members.get(&(pool, saved.member.as_str()))?;
             let family = if saved.v6 { Family::V6 } else { Family::V4 };
             let region = names.region(&saved.region)?;
-            (*failback != Failback::Auto).then_some((Hold { pool, member, region, family }, saved.since))
+            Some((Hold { pool, member, region, family }, saved.since.min(now)))
         };
         Self(saved.iter().filter_map(hold).collect())
     }
@@ -96,17 +120,24 @@ impl Holds {
     }
 }
 
-/// Every member of a pool whose recovered members wait.
-fn waiting_members(inventory: &Inventory) -> impl Iterator<Item = (PoolId, u16, Use)> {
-    let pools = inventory.pools.iter().enumerate().filter(|(_, pool)| pool.failback != Failback::Auto);
-    pools.flat_map(|(index, pool)| {
-        (0..).zip(&pool.members).map(move |(member, of)| (PoolId::at(index), member, of.picks))
-    })
+/// Every pool whose recovered members wait.
+fn waiting_pools(inventory: &Inventory) -> impl Iterator<Item = (PoolId, &Pool)> {
+    let pools = inventory.pools.iter().enumerate().map(|(index, pool)| (PoolId::at(index), pool));
+    pools.filter(|(_, pool)| pool.failback != Failback::Auto)
 }
 
-fn is_up(picks: Use, map: &HealthMap, hold: &Hold) -> bool {
+fn is_up(picks: Use, map: &HealthMap, region: RegionId, family: Family) -> bool {
     match picks {
-        Use::Endpoint(id) => map.endpoint(id, hold.region, hold.family).verdict != Verdict::Down,
-        Use::Pool(id) => map.pool(id, hold.region, hold.family).up,
+        Use::Endpoint(id) => map.endpoint(id, region, family).usable(),
+        Use::Pool(id) => map.pool(id, region, family).up,
     }
+}
+
+/// Whether it is up and has an answer for the family.
+fn answers(picks: Use, inventory: &Inventory, map: &HealthMap, region: RegionId, family: Family) -> bool {
+    let serves = match picks {
+        Use::Endpoint(id) => inventory.endpoints[id.index()].serves(family),
+        Use::Pool(_) => true, // one without an answer is not up
+    };
+    serves && is_up(picks, map, region, family)
 }

@@ -126,7 +126,7 @@ impl Keeper {
         overlay(&mut map, &controls, &names, inventory);
         judge_pools(inventory, &mut map);
         let mut keeper = Self {
-            holds: Holds::restore(&state.holds, inventory, &names),
+            holds: Holds::restore(&state.holds, inventory, &names, now),
             probes: Probes::default(),
             spoken: BTreeMap::new(),
             generation: state.generation.saturating_add(1).max(now.0),
@@ -138,7 +138,7 @@ impl Keeper {
             seen,
             map,
         };
-        keeper.work_out(now);
+        keeper.work_out(false, now);
         keeper.pending = false;
         keeper
     }
@@ -150,8 +150,9 @@ impl Keeper {
 
     /// Takes an event in.
     pub fn apply(&mut self, event: Event, now: Moment) -> Step {
+        let of_endpoint = matches!(event, Event::Control { .. });
         let (mut facts, spoke) = self.hear(event, now);
-        facts.extend(self.work_out(now));
+        facts.extend(self.work_out(of_endpoint, now));
         let turned_down = |fact: &Fact| matches!(fact, Fact::Turned { to: Verdict::Down, .. });
         let urgent = spoke || facts.iter().any(turned_down);
         let due = urgent || (self.pending && now.since(self.published) >= PACE);
@@ -193,7 +194,7 @@ impl Keeper {
                 Err(dropped) => (vec![dropped], false),
             },
             Event::Plan(plan) => {
-                self.follow(plan);
+                self.follow(plan, now);
                 (Vec::new(), true)
             }
             Event::Control { endpoint, control } => self.control(endpoint, control, now),
@@ -221,21 +222,22 @@ impl Keeper {
     }
 
     /// Goes on with another plan, with what is known of what survives.
-    fn follow(&mut self, plan: Arc<Plan>) {
+    fn follow(&mut self, plan: Arc<Plan>, now: Moment) {
         let old = &self.plan.inventory;
         let inventory = &plan.inventory;
         let names = Names::of(inventory);
         self.seen = carry(&self.seen, (old, &self.names), inventory);
         self.map = carry(&self.map, (old, &self.names), inventory);
         judge_pools(inventory, &mut self.map);
-        self.holds = Holds::restore(&self.holds.save(old), inventory, &names);
+        self.holds = Holds::restore(&self.holds.save(old), inventory, &names, now);
         self.probes.follow(&names);
         self.names = names;
         self.plan = plan;
     }
 
-    /// Works the map out anew from everything that is known; says what turned.
-    fn work_out(&mut self, now: Moment) -> Vec<Fact> {
+    /// Works the map out anew from everything that is known, which may be that an operator `spoke` of an
+    /// endpoint just now; says what turned.
+    fn work_out(&mut self, spoke: bool, now: Moment) -> Vec<Fact> {
         self.spoken.retain(|_, at| now.since(*at) < FRESH);
         let mut facts = self.probes.find_silent(now);
         let inventory = &self.plan.inventory;
@@ -244,7 +246,7 @@ impl Keeper {
         overlay(&mut map, &self.controls, &self.names, inventory);
         date(&mut map, &self.map, &self.spoken, inventory, now);
         judge_pools(inventory, &mut map);
-        let released = self.holds.follow(&self.map, &map, inventory, now);
+        let released = self.holds.follow((&self.map, &map), spoke, inventory, now);
         self.holds.write(&mut map);
         facts.extend(turned(inventory, &self.map, &map));
         facts.extend(released.into_iter().map(|pool| Fact::FailedBack { pool }));

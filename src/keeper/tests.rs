@@ -364,16 +364,16 @@ fn votes_heard_under_one_plan_count_under_the_next() {
 fn a_restart_knows_what_was_known() {
     let mut told = Told::new(held(Failback::Manual));
     told.report(1, "eu/ams 1 192.0.2.10=down 198.51.100.10=down");
-    told.report(2, "eu/ams 2 192.0.2.10=up 198.51.100.10=down");
-    told.control(3, "iad", Some(Control::Drain));
+    told.control(2, "iad", Some(Control::ForceUp));
+    told.report(3, "eu/ams 2 192.0.2.10=up 198.51.100.10=down");
     let state = told.keeper.state(second(4));
     let json = serde_json::to_string(&state).expect("a state is plain data");
     let state: State = serde_json::from_str(&json).expect("and reads back");
 
     let keeper = Keeper::new(plan(held(Failback::Manual)), Some(state.clone()), second(100));
     let standing = keeper.health().endpoint(FRA, EU, Family::V4);
-    assert_eq!((standing.verdict, standing.stale, standing.since), (Verdict::Up, true, Some(second(2))));
-    assert_eq!(keeper.health().endpoint(IAD, EU, Family::V4).control, Some(Control::Drain));
+    assert_eq!((standing.verdict, standing.stale, standing.since), (Verdict::Up, true, Some(second(3))));
+    assert_eq!(keeper.health().endpoint(IAD, EU, Family::V4).control, Some(Control::ForceUp));
     assert!(keeper.health().holds(&hold(EU)));
     assert!(keeper.first().generation > told.keeper.first().generation);
     let again = keeper.state(second(100));
@@ -446,13 +446,65 @@ fn a_recovered_member_waits_for_its_time() {
 #[test]
 fn a_nested_pool_that_recovers_waits_too() {
     let mut world = world();
-    let iad = Use::Endpoint(IAD);
-    let top = world.pool("top", Policy::Failover, &[Use::Pool(PoolId(0)), iad]);
+    let spare = Use::Endpoint(world.endpoint("spare", &["203.0.113.1"]));
+    let top = world.pool("top", Policy::Failover, &[Use::Pool(PoolId(0)), spare]);
     world.change(top).failback = Failback::Manual;
     let mut told = Told::new(world);
     told.report(1, "eu/ams 1 192.0.2.10=down 198.51.100.10=down");
     told.report(2, "eu/ams 2 192.0.2.10=down 198.51.100.10=up");
     assert!(told.keeper.health().holds(&Hold { pool: top, ..hold(EU) }));
+}
+
+#[test]
+fn who_is_used_for_want_of_another_keeps_its_clients_when_a_better_one_recovers() {
+    let mut told = Told::new(held(Failback::Manual));
+    let says = |told: &mut Told, at: u64, fra: &str, iad: &str| {
+        told.report(at, &format!("eu/ams {at} 192.0.2.10={fra} 198.51.100.10={iad}"));
+        [0, 1].map(|member| told.keeper.health().holds(&Hold { member, ..hold(EU) }))
+    };
+    assert_eq!(says(&mut told, 1, "down", "up"), [false, false]);
+    assert_eq!(says(&mut told, 2, "up", "up"), [true, false], "iad serves");
+    assert_eq!(says(&mut told, 3, "up", "down"), [false, false], "fra serves");
+    assert_eq!(says(&mut told, 4, "up", "up"), [false, true]);
+    assert_eq!(says(&mut told, 5, "down", "up"), [false, false], "iad serves");
+    assert_eq!(says(&mut told, 6, "up", "up"), [true, false], "and goes on");
+}
+
+#[test]
+fn a_member_without_the_family_is_nobody_else_to_use() {
+    let mut told = Told::new(held(Failback::Manual));
+    told.report(1, "eu/ams 1 2001:db8::10=down");
+    told.report(2, "eu/ams 2 2001:db8::10=up");
+    assert!(!told.keeper.health().holds(&Hold { family: Family::V6, ..hold(EU) }), "iad has no IPv6");
+}
+
+#[test]
+fn who_comes_back_because_an_operator_spoke_does_not_wait() {
+    let mut told = Told::new(held(Failback::Manual));
+    told.report(1, "eu/ams 1 192.0.2.10=up 198.51.100.10=up");
+    told.control(2, "fra", Some(Control::Drain));
+    told.control(3, "fra", None);
+    assert!(!told.keeper.health().holds(&hold(EU)), "released");
+    told.report(4, "eu/ams 4 192.0.2.10=down 198.51.100.10=up");
+    told.control(5, "fra", Some(Control::ForceUp));
+    assert!(!told.keeper.health().holds(&hold(EU)), "forced up");
+    told.control(6, "fra", None);
+    told.report(7, "eu/ams 7 192.0.2.10=up 198.51.100.10=up");
+    assert!(told.keeper.health().holds(&hold(EU)), "recovered by itself");
+}
+
+#[test]
+fn nobody_waits_longer_because_the_clock_was_set_back() {
+    let wait = Failback::After(Duration::from_secs(30));
+    let mut told = Told::new(held(wait));
+    told.report(1000, "eu/ams 1 192.0.2.10=down");
+    told.report(1001, "eu/ams 2 192.0.2.10=up");
+    let state = told.keeper.state(second(1002));
+    told.keeper = Keeper::new(plan(held(wait)), Some(state), second(100));
+    told.hear(129, Event::Tick);
+    assert!(told.keeper.health().holds(&hold(EU)));
+    told.hear(130, Event::Tick);
+    assert!(!told.keeper.health().holds(&hold(EU)));
 }
 
 /// Reports of four probes, in the order of their numbers; what is said under one number never changes.
