@@ -26,6 +26,7 @@ impl<T: Trace> Walk<'_, T> {
     /// Draws up to `answers` members by weight, without replacement.
     pub(super) fn pick_by_weight(&mut self, id: PoolId, draw: u64) -> bool {
         self.tell_unusable(id);
+        self.found.drew = true;
         [Rank::Weighted, Rank::Weightless, Rank::Held].into_iter().any(|rank| self.draw_among(id, rank, draw))
     }
 
@@ -33,14 +34,13 @@ impl<T: Trace> Walk<'_, T> {
         let pool = self.pool(id);
         let mut shares: Shares = self.candidates(pool).map(|member| self.share(id, member, rank)).collect();
         let mut total: u64 = shares.iter().sum();
+        // known only to a sticky pool: the same for every answer it gives
+        let waits: Waits = if pool.sticky { self.waits(id, &shares) } else { Waits::new() };
         let mut taken = 0;
         while total > 0 && taken < pool.answers.max(1) && !self.full() {
-            let next = if pool.sticky {
-                self.best_scored(id, &shares)
-            } else {
-                let position = holding(&shares, below(total, draw));
-                position.and_then(|position| self.candidates(pool).enumerate().nth(position))
-            };
+            let position =
+                if pool.sticky { shortest(&waits, &shares) } else { holding(&shares, below(total, draw)) };
+            let next = position.and_then(|position| self.candidates(pool).enumerate().nth(position));
             let Some((position, member)) = next else { break };
             total -= shares[position];
             shares[position] = 0;
@@ -68,19 +68,14 @@ impl<T: Trace> Walk<'_, T> {
         }
     }
 
-    /// The candidate, by position and by member, that the client's hash gives the best score.
-    fn best_scored(&self, id: PoolId, shares: &Shares) -> Option<(usize, u16)> {
+    /// How long the client's hash lets each candidate wait, by position: the shortest is the best.
+    fn waits(&self, id: PoolId, shares: &Shares) -> Waits {
         let pool = self.pool(id);
-        let mut best = None;
-        let mut least = f64::INFINITY;
-        for (position, member) in self.candidates(pool).enumerate().filter(|at| shares[at.0] > 0) {
-            let name = self.inventory.name_of(pool.members[usize::from(member)].picks);
-            let patience = exponential(self.request.sticky, name) / shares[position] as f64;
-            if patience < least {
-                (best, least) = (Some((position, member)), patience);
-            }
-        }
-        best
+        let wait = |(member, share): (u16, &u64)| {
+            let name = || self.inventory.name_of(pool.members[usize::from(member)].picks);
+            if *share == 0 { f64::INFINITY } else { exponential(self.request.sticky, name()) / *share as f64 }
+        };
+        self.candidates(pool).zip(shares).map(wait).collect()
     }
 
     /// Tells of those that were not drawn: `shares` are what is left.
@@ -99,6 +94,15 @@ impl<T: Trace> Walk<'_, T> {
 
 /// What each candidate may win, by position. Only pools with more members than fit here touch the heap.
 type Shares = SmallVec<[u64; 16]>;
+
+/// How long each candidate waits, by position; see [`exponential`].
+type Waits = SmallVec<[f64; 16]>;
+
+/// The position of the shortest wait among those that still have a share.
+fn shortest(waits: &Waits, shares: &Shares) -> Option<usize> {
+    let left = waits.iter().zip(shares).enumerate().filter(|(_, (_, share))| **share > 0);
+    left.min_by(|(_, (a, _)), (_, (b, _))| a.total_cmp(b)).map(|(position, _)| position)
+}
 
 /// The position that holds a point, when the shares are laid end to end.
 fn holding(shares: &Shares, mut point: u64) -> Option<usize> {
