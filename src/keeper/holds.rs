@@ -30,11 +30,12 @@ impl Holds {
                 for family in Family::BOTH {
                     let hold = |member| Hold { pool: id, member, region, family };
                     for (member, of) in (0..).zip(&pool.members) {
-                        let _waited = match [before, after].map(|map| is_up(of.picks, map, region, family)) {
-                            [_, false] => self.0.remove(&hold(member)),
-                            [false, true] if !spoke => self.0.insert(hold(member), now),
-                            [_, true] => None,
-                        };
+                        let [was_up, up] = [before, after].map(|map| is_up(of.picks, map, region, family));
+                        if !up {
+                            self.0.remove(&hold(member));
+                        } else if !was_up && !spoke {
+                            self.0.insert(hold(member), now);
+                        }
                     }
                     if !self.0.is_empty() {
                         let used = |member: u16| pool.members[usize::from(member)].picks;
