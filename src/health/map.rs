@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 
 use crate::health::Evidence;
@@ -97,13 +98,29 @@ pub struct Hold {
     pub family: Family,
 }
 
-/// Region x endpoint x family -> standing; region x pool x family -> standing; what is held back.
+/// The decision on a pool for one region and family, where no draw can change it: this one endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// Who is answered.
+    pub endpoint: EndpointId,
+    /// Everything consulted is settled.
+    pub settled: bool,
+    /// Something consulted is stale.
+    pub stale: bool,
+    /// The region of the client mattered.
+    pub by_region: bool,
+}
+
+/// Region x endpoint x family -> standing; region x pool x family -> standing; what is held back; and
+/// what all of that comes to, where that is the same for every query.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HealthMap {
     regions: usize,
     endpoints: Vec<Standing>,
     pools: Vec<PoolStanding>,
-    holds: HashSet<Hold>,
+    holds: HashSet<Hold, FixedState>,
+    /// Empty until [`crate::steering::prepare`] has worked it out, and after every change.
+    ready: Vec<Option<Ready>>,
 }
 
 impl HealthMap {
@@ -122,7 +139,7 @@ impl HealthMap {
             }
         }
         let pools = vec![PoolStanding::default(); inventory.pools.len() * regions * 2];
-        Self { regions, endpoints, pools, holds: HashSet::new() }
+        Self { regions, endpoints, pools, holds: HashSet::default(), ready: Vec::new() }
     }
 
     /// The standing of an endpoint for clients of a region.
@@ -133,6 +150,7 @@ impl HealthMap {
 
     /// To be written by the keeper.
     pub fn endpoint_mut(&mut self, id: EndpointId, region: RegionId, family: Family) -> &mut Standing {
+        self.ready.clear();
         let slot = self.slot(id.index(), region, family);
         &mut self.endpoints[slot]
     }
@@ -145,6 +163,7 @@ impl HealthMap {
 
     /// To be written by [`crate::steering::judge_pools`].
     pub fn pool_mut(&mut self, id: PoolId, region: RegionId, family: Family) -> &mut PoolStanding {
+        self.ready.clear();
         let slot = self.slot(id.index(), region, family);
         &mut self.pools[slot]
     }
@@ -156,8 +175,20 @@ impl HealthMap {
     }
 
     /// To be written by the keeper.
-    pub fn holds_mut(&mut self) -> &mut HashSet<Hold> {
+    pub fn holds_mut(&mut self) -> &mut HashSet<Hold, FixedState> {
+        self.ready.clear();
         &mut self.holds
+    }
+
+    /// The decision on a pool, if it was worked out beforehand.
+    #[inline]
+    pub fn ready(&self, id: PoolId, region: RegionId, family: Family) -> Option<Ready> {
+        self.ready.get(self.slot(id.index(), region, family)).copied().flatten()
+    }
+
+    /// To be written by [`crate::steering::prepare`]: one for each pool, region and family, in this order.
+    pub fn set_ready(&mut self, ready: Vec<Option<Ready>>) {
+        self.ready = ready;
     }
 
     #[inline]

@@ -29,7 +29,7 @@ use crate::health::{Control, HealthMap, Report, Verdict};
 use crate::model::{Moment, RegionId};
 use crate::plan::Plan;
 use crate::snapshot::Snapshot;
-use crate::steering::judge_pools;
+use crate::steering::{judge_pools, prepare};
 use facts::turned;
 use holds::Holds;
 use probes::{Names, Probes};
@@ -263,7 +263,9 @@ impl Keeper {
     }
 
     fn snapshot(&self) -> Snapshot {
-        Snapshot { generation: self.generation, plan: Arc::clone(&self.plan), health: self.map.clone() }
+        let mut health = self.map.clone();
+        prepare(&self.plan.inventory, &mut health);
+        Snapshot { generation: self.generation, plan: Arc::clone(&self.plan), health }
     }
 }
 

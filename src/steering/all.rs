@@ -9,6 +9,7 @@ impl<T: Trace> Walk<'_, T> {
     /// their failback only when there is no other.
     pub(super) fn pick_all(&mut self, id: PoolId, draw: u64) -> bool {
         self.tell_unusable(id);
+        self.found.drew = true;
         self.go_round(id, draw, Ok(())) || self.go_round(id, draw, Err(Skip::Held))
     }
 

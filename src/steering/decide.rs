@@ -13,9 +13,9 @@
 
 use std::mem::take;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
-use crate::health::HealthMap;
+use crate::health::{HealthMap, Ready};
 use crate::model::{EndpointId, Family, Inventory, OnDown, Pool, PoolId, RegionId, Use};
 use crate::steering::walk::{Found, Walk};
 use crate::steering::{Step, Trace};
@@ -74,10 +74,45 @@ pub fn decide(
     health: &HealthMap,
     trace: &mut impl Trace,
 ) -> Decision {
+    if !trace.hears()
+        && let Some(ready) = health.ready(pool, request.region, request.family)
+    {
+        return ready.into();
+    }
+    let (outcome, found) = work_out(pool, request, inventory, health, trace);
+    found.decision(outcome)
+}
+
+/// Makes those decisions beforehand that no draw can change, by the same walk: each is one endpoint that
+/// is up. To be called when a map is finished; one that is not prepared is walked at every query.
+pub fn prepare(inventory: &Inventory, health: &mut HealthMap) {
+    let regions = inventory.regions.len();
+    let mut looks_left = PREPARED_LOOKS_MAX;
+    let mut ready = Vec::with_capacity(inventory.pools.len() * regions * 2);
+    for pool in (0..inventory.pools.len()).map(PoolId::at) {
+        for region in (0..regions).map(RegionId::at) {
+            for family in Family::BOTH {
+                let request = Request { region, family, draw: 0, sticky: 0 };
+                let decided = (looks_left > 0).then(|| work_out(pool, &request, inventory, health, &mut ()));
+                looks_left = looks_left.saturating_sub(decided.as_ref().map_or(0, |(_, found)| found.looks));
+                ready.push(decided.and_then(|(outcome, found)| found.ready(&outcome)));
+            }
+        }
+    }
+    health.set_ready(ready);
+}
+
+fn work_out(
+    pool: PoolId,
+    request: &Request,
+    inventory: &Inventory,
+    health: &HealthMap,
+    trace: &mut impl Trace,
+) -> (Outcome, Found) {
     let mut walk = Walk::new(*request, inventory, health, true, trace);
     let outcome = walk.outcome(pool);
     if !walk.named() {
-        return walk.found.decision(outcome);
+        return (outcome, walk.found);
     }
     let first = walk.found;
     let twin = Request { family: request.family.other(), ..*request };
@@ -90,12 +125,12 @@ pub fn decide(
     };
     let consulted = first.with(&other.found);
     if !has_records {
-        return consulted.decision(outcome);
+        return (outcome, consulted);
     }
     trace.step(Step::WithoutNames(pool));
     let mut again = Walk::new(*request, inventory, health, false, trace);
     let outcome = again.outcome(pool);
-    again.found.with(&consulted).decision(outcome)
+    (outcome, again.found.with(&consulted))
 }
 
 impl<T: Trace> Walk<'_, T> {
@@ -183,7 +218,17 @@ impl Found {
             stale: self.stale || other.stale,
             by_region: self.by_region || other.by_region,
             sticky: self.sticky || other.sticky,
+            drew: self.drew || other.drew,
+            looks: self.looks + other.looks,
         }
+    }
+
+    /// The decision to be kept, if it is the same for every draw and simple enough.
+    fn ready(&self, outcome: &Outcome) -> Option<Ready> {
+        let Outcome::Endpoints { chosen, last_resort: false } = outcome else { return None };
+        let &[endpoint] = &chosen[..] else { return None };
+        let Found { moving, stale, by_region, sticky, drew, .. } = *self;
+        (!drew && !sticky).then_some(Ready { endpoint, settled: !moving, stale, by_region })
     }
 
     fn decision(&self, outcome: Outcome) -> Decision {
@@ -191,3 +236,16 @@ impl Found {
         Decision { outcome, settled: !moving, stale, by_region, sticky }
     }
 }
+
+impl From<Ready> for Decision {
+    #[inline]
+    fn from(ready: Ready) -> Self {
+        let Ready { endpoint, settled, stale, by_region } = ready;
+        let outcome = Outcome::Endpoints { chosen: smallvec![endpoint], last_resort: false };
+        Self { outcome, settled, stale, by_region, sticky: false }
+    }
+}
+
+/// Members of pools entered to prepare one map, at most: a fraction of a second. What is left is walked at
+/// every query.
+const PREPARED_LOOKS_MAX: usize = 1 << 24;

@@ -33,6 +33,6 @@ mod trace;
 mod walk;
 mod weighted;
 
-pub use decide::{Decision, Outcome, Request, decide};
+pub use decide::{Decision, Outcome, Request, decide, prepare};
 pub use judge::judge_pools;
 pub use trace::{Skip, Step, Trace};

@@ -10,6 +10,7 @@ impl<T: Trace> Walk<'_, T> {
     pub(super) fn pick_in_order(&mut self, id: PoolId, draw: u64) -> bool {
         let pool = self.pool(id);
         let wanted = pool.answers.max(1);
+        self.found.drew |= pool.trickle > 0;
         let mut taken = 0;
         let mut waiting = false;
         let mut proves_standby = !self.last_resort && ((draw >> 32) as u32) < pool.trickle;

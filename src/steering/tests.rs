@@ -449,6 +449,26 @@ fn pools_nested_without_end_are_not_followed_to_the_end() {
     assert_eq!(scene.decide(top, request(1)).outcome, Outcome::NoData);
 }
 
+#[test]
+fn a_decision_that_no_draw_can_change_is_made_beforehand_until_the_map_changes() {
+    let mut scene = scene();
+    let failover = scene.world.pool("failover", Policy::Failover, &[E1, E2]);
+    let outer = scene.world.pool("outer", Policy::Nearest, &[Use::Pool(failover), E3]);
+    let weighted = scene.world.pool("weighted", Policy::Weighted, &[E1, E2]);
+    let trickle = scene.world.pool("trickle", Policy::Failover, &[E1, E2]);
+    scene.world.change(trickle).trickle = 1;
+    scene.down(&["e1"]);
+    prepare(&scene.world.inventory, &mut scene.health);
+    let ready = |scene: &Scene, pool| scene.health.ready(pool, EU, Family::V4).map(|ready| ready.endpoint.0);
+    let pools = [failover, outer, weighted, trickle];
+    assert_eq!(pools.map(|pool| ready(&scene, pool)), [Some(1), Some(1), None, None]);
+    scene.world.set(&mut scene.health, "e1", Verdict::Up);
+    assert_eq!(pools.map(|pool| ready(&scene, pool)), [None; 4]);
+    scene.judge();
+    prepare(&scene.world.inventory, &mut scene.health);
+    assert_eq!(ready(&scene, outer), Some(0));
+}
+
 /// What a random pool is like; members count backwards from it, into the pools and endpoints before it.
 #[derive(Clone, Debug)]
 struct Sketch {
@@ -556,6 +576,13 @@ proptest! {
         let mut steps = Vec::new();
         let decision = decide(top, &request, &world.inventory, &health, &mut steps);
         prop_assert_eq!(&decision, &decide(top, &request, &world.inventory, &health, &mut ()));
+
+        let mut prepared = health.clone();
+        prepare(&world.inventory, &mut prepared);
+        for pool in (0..sketches.len()).map(PoolId::at) {
+            let walked = decide(pool, &request, &world.inventory, &health, &mut ());
+            prop_assert_eq!(walked, decide(pool, &request, &world.inventory, &prepared, &mut ()));
+        }
 
         let standing = health.pool(top, request.region, request.family);
         match &decision.outcome {

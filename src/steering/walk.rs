@@ -33,6 +33,10 @@ pub(super) struct Found {
     pub stale: bool,
     pub by_region: bool,
     pub sticky: bool,
+    /// The draw had a say.
+    pub drew: bool,
+    /// The members of all pools that were entered.
+    pub looks: usize,
 }
 
 impl<'w, T: Trace> Walk<'w, T> {
@@ -63,6 +67,7 @@ impl<'w, T: Trace> Walk<'w, T> {
         let pool = self.pool(id);
         let Some(looks_left) = self.looks_left.checked_sub(pool.members.len()) else { return false };
         self.looks_left = looks_left;
+        self.found.looks += pool.members.len();
         self.trace.step(Step::Enter(id));
         self.found.by_region |= pool.by_region;
         self.found.sticky |= pool.sticky;
