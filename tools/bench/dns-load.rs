@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg};
 
+#[path = "packet.rs"]
+mod packet;
+
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [server, pattern, names, window, seconds] = arguments.as_slice() else {
@@ -27,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(server)?;
     socket.set_read_timeout(Some(PATIENCE))?;
-    let queries = (0..names.parse()?).map(|number: usize| query(pattern, number)).collect();
+    let queries = (0..names.parse()?).map(|number| packet::query(pattern, number)).collect();
     let mut load = Load { socket, queries, next: 0, answered: 0, unanswered: 0 };
     let started = Instant::now();
     load.run(window.parse()?, started + Duration::from_secs_f64(seconds.parse()?))?;
@@ -91,34 +94,13 @@ impl Load {
         let mut received = 0;
         for reply in replies {
             received += 1;
-            let good = reply.iovs().next().is_some_and(is_good);
+            let good = reply.iovs().next().is_some_and(packet::is_good);
             *(if good { &mut self.answered } else { &mut self.unanswered }) += 1;
         }
         Ok(received)
     }
 }
 
-/// NOERROR, with something in the answer section.
-fn is_good(reply: &[u8]) -> bool {
-    reply.len() > HEADER && reply[3] & 0x0f == 0 && reply[6..8] != [0, 0]
-}
-
-/// A query for the A records of the pattern's nth name, with EDNS as resolvers send it.
-fn query(pattern: &str, number: usize) -> Vec<u8> {
-    const OPT_1232: [u8; 11] = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
-    let name = pattern.replace('%', &format!("{number:04}"));
-    let mut packet = (number as u16).to_be_bytes().to_vec();
-    packet.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, 1]);
-    for label in name.split('.') {
-        packet.push(label.len() as u8);
-        packet.extend(label.as_bytes());
-    }
-    packet.extend([0, 0, 1, 0, 1]);
-    packet.extend(OPT_1232);
-    packet
-}
-
 /// Without an answer for so long, the window is taken for lost and sent anew.
 const PATIENCE: Duration = Duration::from_millis(200);
 const REPLY_ROOM: usize = 1232;
-const HEADER: usize = 12;

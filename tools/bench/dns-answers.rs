@@ -1,0 +1,63 @@
+//! Answers queries from memory, without a socket: what `tools/bench/instructions` counts.
+//!
+//! `dns-answers ZONES PATTERN NAMES QUERIES` loads a directory of zones and answers that many queries for the
+//! A records of the names (`%` in the pattern = 0000..), as the UDP listener does. All that could vary from run to run
+//! is fixed: the time, the order of the names and the draws.
+
+use std::env;
+use std::error::Error;
+use std::hint::black_box;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use windrose::dns::respond::{Responder, Transport};
+use windrose::keeper::Keeper;
+use windrose::model::Moment;
+use windrose::{dns, load};
+
+#[path = "packet.rs"]
+mod packet;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [zones, pattern, names, queries] = arguments.as_slice() else {
+        return Err("usage: dns-answers ZONES PATTERN NAMES QUERIES".into());
+    };
+    let loaded = load::zones(Path::new(zones), Duration::from_secs(2));
+    let plan = loaded.plan.ok_or_else(|| format!("{:?}", loaded.diagnostics))?;
+    let snapshot = Keeper::new(Arc::new(plan), None, Moment(0)).first();
+    let responder = Responder::new(&config());
+    let packets: Vec<_> = (0..names.parse()?).map(|number| packet::query(pattern, number)).collect();
+    let client = SocketAddr::from(([127, 0, 0, 1], 5353));
+    let mut reply = vec![0; responder.udp_payload()];
+    for number in 0..queries.parse()? {
+        let packet = &packets[number % packets.len()];
+        let draw = (number as u64).wrapping_mul(GOLDEN);
+        let written = responder
+            .respond(black_box(packet), client, Transport::Udp, &snapshot, draw, &mut reply)
+            .ok_or("a query was not answered")?;
+        if !packet::is_good(black_box(&reply[..written.length])) {
+            return Err(format!("query {number} has no good answer").into());
+        }
+    }
+    Ok(())
+}
+
+fn config() -> dns::Config {
+    dns::Config {
+        listen: Vec::new(),
+        workers: 1,
+        client_subnet: true,
+        udp_payload: 1232,
+        tcp_connections: 1,
+        tcp_connections_per_client: 1,
+        tcp_idle: Duration::from_secs(1),
+        tcp_write: Duration::from_secs(1),
+        name: "bench".to_owned(),
+    }
+}
+
+/// Spreads counted draws over all 64 bits.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
