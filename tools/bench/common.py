@@ -161,10 +161,10 @@ class Server:
         ) / 1e9
 
     def peak_megabytes(self):
-        """The most memory it ever had."""
+        """The most memory it ever had, in megabytes (10^6)."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
+        return int(line.split()[1]) * 1024 / 1e6
 
 
 def descendants(pid):
