@@ -73,7 +73,6 @@ const CORE_CRATES: &[&str] = &[
     "foldhash",
     "hashbrown",
     "ipnet",
-    "schemars",
     "serde",
     "serde_json",
     "smallvec",

@@ -14,9 +14,9 @@ pub(super) struct Desk {
     pub(super) clock: Clock,
     pub(super) keeper: Keeper,
     pub(super) cell: Arc<SnapshotCell>,
-    /// What was current at the last tick: kept so that it is this task and no listener that frees a
+    /// Replaced, but perhaps still being read: kept so that it is this task and no listener that frees a
     /// large plan.
-    retired: Arc<Snapshot>,
+    retired: Vec<Arc<Snapshot>>,
 }
 
 impl Desk {
@@ -24,20 +24,19 @@ impl Desk {
         let clock = Clock::start();
         let keeper = Keeper::new(Arc::new(plan), saved, clock.now());
         let cell = Arc::new(SnapshotCell::new(keeper.first()));
-        Self { retired: cell.load_full(), clock, keeper, cell }
+        Self { retired: Vec::new(), clock, keeper, cell }
     }
 
     /// Takes an event in; says what came of it.
     pub(super) fn apply(&mut self, event: Event) -> Vec<String> {
-        let ticks = matches!(event, Event::Tick);
         let step = self.keeper.apply(event, self.clock.now());
-        if let Some(snapshot) = step.snapshot
-            && let Err(older) = self.cell.publish(snapshot)
-        {
-            error!("snapshot {} was not published: {} is current", older.offered, older.held);
-        }
-        if ticks {
-            self.retired = self.cell.load_full();
+        self.retired.retain(|retired| Arc::strong_count(retired) > 1);
+        match step.snapshot.map(|snapshot| self.cell.publish(snapshot)) {
+            Some(Ok(replaced)) => self.retired.push(replaced),
+            Some(Err(older)) => {
+                error!("snapshot {} was not published: {} is current", older.offered, older.held);
+            }
+            None => {}
         }
         step.facts.iter().map(|fact| describe(fact, self.keeper.plan())).collect()
     }

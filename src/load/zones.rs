@@ -86,12 +86,12 @@ fn read_all(directory: &Path) -> (Sources, Vec<ReadError>) {
 }
 
 fn compile(sources: &Sources, report_interval: Duration) -> Loaded {
-    let (spec, mut diagnostics) = spec::parse(sources, &include);
-    if spec.zones.is_empty() && diagnostics.is_empty() {
-        diagnostics.push(no_zones());
+    let (spec, mut read) = spec::parse(sources, &include);
+    if spec.zones.is_empty() && read.is_empty() {
+        read.push(no_zones());
     }
-    let (plan, more) = plan::compile(&spec, report_interval);
-    diagnostics.extend(more);
+    let (plan, compiled) = plan::compile(&spec, report_interval);
+    let diagnostics = spec.findings(read, compiled);
     let refused = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     let zone_files = spec.zones.iter().flat_map(|zone| &zone.sources);
     let included = zone_files.map(|source| PathBuf::from(&*source.file)).collect();

@@ -120,9 +120,9 @@ impl<'w> World<'w> {
             let included = self.files.get(name).cloned();
             included.ok_or_else(|| format!("there is no file `{name}` here"))
         };
-        let (spec, mut diagnostics) = spec::parse(sources, &include);
-        let (plan, more) = plan::compile(&spec, REPORT_INTERVAL);
-        diagnostics.extend(more);
+        let (spec, read) = spec::parse(sources, &include);
+        let (plan, compiled) = plan::compile(&spec, REPORT_INTERVAL);
+        let diagnostics = spec.findings(read, compiled);
         let refused = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
         let Some(plan) = plan.filter(|_| !refused) else { return Ok(render(&diagnostics, false)) };
         self.warnings = diagnostics;

@@ -96,11 +96,10 @@ fn built_in_plan(http_port: u16) -> Result<Plan, Failure> {
         zones: vec![Source::new("example.org.zone", ZONE)],
         steering: vec![Source::new("example.org.toml", &steering), Source::new("regions.toml", REGIONS)],
     };
-    let (spec, mut diagnostics) = spec::parse(&sources, &|_, name| Err(format!("no file {name}")));
-    let (plan, more) = plan::compile(&spec, REPORT_INTERVAL);
-    diagnostics.extend(more);
+    let (spec, read) = spec::parse(&sources, &|_, name| Err(format!("no file {name}")));
+    let (plan, compiled) = plan::compile(&spec, REPORT_INTERVAL);
     plan.ok_or_else(|| {
-        print_diagnostics(&diagnostics, Output::Text);
+        print_diagnostics(&spec.findings(read, compiled), Output::Text);
         Failure::Failed("the built-in example is wrong".into())
     })
 }
