@@ -17,7 +17,7 @@ use domain::base::iana::Class;
 
 use crate::model::Name;
 use crate::spec::diagnostic::Place;
-use crate::spec::master::generate::Generate;
+use crate::spec::master::generate::{GENERATED_MAX, Generate};
 use crate::spec::master::token::{Entry, Fault, Token, Tokens};
 use crate::spec::master::{Slot, ZoneFile, name, rdata, seconds, types};
 use crate::spec::{Diagnostic, Include, Source};
@@ -28,6 +28,8 @@ pub struct Reader<'r> {
     diagnostics: &'r mut Vec<Diagnostic>,
     /// How many faults were reported.
     faults: usize,
+    /// How many records `$GENERATE` was to make.
+    generated: usize,
     /// What was read so far.
     zone: ZoneFile,
     /// What names are relative to, in wire form.
@@ -83,6 +85,7 @@ impl<'r> Reader<'r> {
             include,
             diagnostics,
             faults: 0,
+            generated: 0,
             origin: origin.as_slice().to_vec(),
             zone: ZoneFile { sources: Vec::new(), origin, arena: Vec::new(), records: Vec::new() },
             owner: Owner::None,
@@ -270,6 +273,11 @@ impl<'r> Reader<'r> {
 
     fn generated(&mut self, word: &Token<'_>, tokens: &mut Tokens<'_>, at: At) -> Result<(), Fault> {
         let generate = Generate::read(tokens)?;
+        self.generated += generate.len();
+        if self.generated > GENERATED_MAX {
+            let what = format!("makes more than {GENERATED_MAX} records together with those before it");
+            return Err(word.fault("generate", &what).hint("write a zone file of this size with a program"));
+        }
         let before = self.owner;
         let outcome = generate.lines().try_for_each(|line| {
             let line = line.map_err(|why| Fault::new("generate", word.span(), why))?;
@@ -610,5 +618,14 @@ mod tests {
         assert_eq!(diagnostics.len(), 1);
         assert!(diagnostics[0].message.contains("`h256 A 192.0.2.256`"), "{}", diagnostics[0].message);
         assert_eq!(diagnostics[0].place.as_ref().map(|place| place.line), Some(2));
+    }
+
+    #[test]
+    fn all_directives_together_make_a_bounded_number_of_records() {
+        let directive = "$GENERATE 1-65000 h$ 60 A nowhere\n"; // its first record ends it
+        let (_, diagnostics) = read(&directive.repeat(GENERATED_MAX / 65_000 + 2));
+        let last_two = &diagnostics[diagnostics.len() - 2..];
+        assert!(last_two.iter().all(|found| found.message.contains("makes more than")), "{last_two:#?}");
+        assert!(!diagnostics[diagnostics.len() - 3].message.contains("makes more than"));
     }
 }

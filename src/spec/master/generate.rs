@@ -57,6 +57,11 @@ impl Generate {
         Ok(Self { numbers, template })
     }
 
+    /// How many records it makes.
+    pub fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
     /// The records, each as a line of a master file.
     pub fn lines(self) -> impl Iterator<Item = Result<String, String>> {
         let Self { numbers, template } = self;
@@ -192,6 +197,8 @@ fn nibbles(mut value: u32, width: usize) -> String {
 const USAGE: &str = "as in `$GENERATE 1-254 host$ A 192.0.2.$` or `$GENERATE 0-62/2 ${1,3,d} PTR host-$`";
 /// One directive makes at most so many records: a /16 of them. More is an error.
 const GENERATE_MAX: usize = 65_536;
+/// All directives of a zone together make at most so many records: more is an error.
+pub const GENERATED_MAX: usize = 2_000_000;
 /// A number and an offset are at most this, so that their sum is a number too.
 const NUMBER_MAX: u32 = i32::MAX as u32;
 /// A number is filled up with zeros to at most this: more does not fit a name.
