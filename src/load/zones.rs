@@ -113,7 +113,7 @@ fn read(path: &Path) -> io::Result<Source> {
     }
     let text = String::from_utf8(fs::read(path)?)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-    Ok(Source { file: path.display().to_string().into(), text: text.into() })
+    Ok(Source::new(&path.display().to_string(), &text))
 }
 
 /// Not hidden, and no left-over of an editor.

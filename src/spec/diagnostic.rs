@@ -67,20 +67,13 @@ impl Place {
     pub fn new(source: &Source, span: Range<usize>) -> Self {
         let text: &str = &source.text;
         let start = floor_char(text, span.start.min(text.len()));
-        let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
-        let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+        let number = source.line_of(start);
+        let Range { start: line_start, end: line_end } = source.line(number);
         let end = floor_char(text, span.end.clamp(start, line_end));
         let column = text[line_start..start].chars().count() + 1;
         let width = text[start..end].chars().count().max(1);
         let (skipped, line) = shortened(text[line_start..line_end].trim_end_matches('\r'), column - 1, width);
-        Self {
-            file: Arc::clone(&source.file),
-            line: text[..line_start].bytes().filter(|&byte| byte == b'\n').count() + 1,
-            column,
-            width,
-            text: line,
-            skipped,
-        }
+        Self { file: Arc::clone(&source.file), line: number, column, width, text: line, skipped }
     }
 }
 

@@ -16,30 +16,15 @@ pub mod machine;
 pub mod master;
 mod reader;
 pub mod schema;
+mod source;
 pub mod steering;
 mod suggest;
 
 use std::ops::Range;
-use std::sync::Arc;
 
 pub use diagnostic::{Diagnostic, Severity};
+pub use source::Source;
 pub use suggest::did_you_mean;
-
-/// A file as it was read: a name for messages and its text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
-    /// As people should see it.
-    pub file: Arc<str>,
-    /// All of it.
-    pub text: Arc<str>,
-}
-
-impl Source {
-    /// A file by its name and text.
-    pub fn new(file: &str, text: &str) -> Self {
-        Self { file: file.into(), text: text.into() }
-    }
-}
 
 /// A value and where it was written: a range of bytes in its [`Source`].
 #[derive(Clone, Debug, PartialEq)]

@@ -98,17 +98,12 @@ impl ZoneFile {
         (0..self.len()).map(|index| self.record(index))
     }
 
-    /// Where a record stands, for a diagnostic. Slow.
+    /// Where a record stands, for a diagnostic.
     pub fn place(&self, record: &Record<'_>) -> Place {
         let source = &self.sources[record.source];
-        let start = source
-            .text
-            .split_inclusive('\n')
-            .take((record.line as usize).saturating_sub(1))
-            .map(str::len)
-            .sum::<usize>();
-        let line = source.text[start..].lines().next().unwrap_or_default();
-        Place::new(source, start..start + line.trim_end().len())
+        let line = source.line(record.line as usize);
+        let written = source.text[line.clone()].trim_end().len();
+        Place::new(source, line.start..line.start + written)
     }
 }
 
