@@ -22,6 +22,7 @@ mod beside;
 mod chains;
 mod drafts;
 mod endpoints;
+mod few;
 #[cfg(test)]
 mod fixture;
 mod heeded;
@@ -56,7 +57,7 @@ pub fn compile(spec: &Spec, report_interval: Duration) -> (Option<Plan>, Vec<Dia
     let mut found = Vec::new();
     let plan = limits::check(spec, &mut found).then(|| understand(spec, report_interval, &mut found));
     let refused = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    (plan.filter(|_| !refused), found)
+    (plan.filter(|_| !refused), few::of_each_kind(found))
 }
 
 /// All steps; the plan is whole only if none of them found an error.

@@ -49,8 +49,7 @@ impl<'s, T> Written<'s, T> {
     }
 }
 
-/// Where something was written. It becomes a [`Place`], which costs a walk over the file, only when there
-/// is something to say of it.
+/// Where something was written. It becomes a [`Place`] only when there is something to say of it.
 #[derive(Clone, Debug)]
 pub struct Site<'s> {
     /// The file.
@@ -70,8 +69,9 @@ impl Site<'_> {
 #[derive(Debug)]
 pub struct Names<'s, Id> {
     known: HashMap<&'s str, Known<'s, Id>>,
-    /// Somebody asked for a name that nobody has: it may be a misspelled one that now seems unused.
-    misspelled: bool,
+    /// Names that somebody asked for and nobody has, and the hint for each: a hundred thousand references can
+    /// name one pool that was renamed. Any of them may be a misspelled one that now seems unused.
+    unknown: HashMap<String, String>,
 }
 
 /// One name and what became of it.
@@ -86,7 +86,7 @@ struct Known<'s, Id> {
 
 impl<Id> Default for Names<'_, Id> {
     fn default() -> Self {
-        Self { known: HashMap::new(), misspelled: false }
+        Self { known: HashMap::new(), unknown: HashMap::new() }
     }
 }
 
@@ -128,24 +128,32 @@ impl<'s, Id: Copy> Names<'s, Id> {
             known.used = true;
             return Some(known.id);
         }
-        self.misspelled = true;
+        let hint = self.hint_for(wanted, &reference.value);
         let message = format!("there is no {wanted} `{}`", reference.value);
-        let known = self.known.iter().filter(|(_, known)| wanted.contains(known.kind)).map(|(name, _)| *name);
-        let hint = match did_you_mean(&reference.value, sorted(known)) {
-            Some(close) => format!("did you mean `{close}`?"),
-            None => {
-                format!("define it in any *.toml of this directory: {}", example(wanted, &reference.value))
-            }
-        };
         found.push(
             Diagnostic::error("unknown-name", Place::new(file, reference.span.clone()), message).hint(hint),
         );
         None
     }
 
+    /// What may have been meant by a name that nobody has.
+    fn hint_for(&mut self, wanted: &str, name: &str) -> String {
+        if let Some(hint) = self.unknown.get(name) {
+            return hint.clone();
+        }
+        let comparable = self.unknown.len() < COMPARED_MAX;
+        let known = self.known.iter().filter(|(_, known)| comparable && wanted.contains(known.kind));
+        let hint = match did_you_mean(name, sorted(known.map(|(name, _)| *name))) {
+            Some(close) => format!("did you mean `{close}`?"),
+            None => format!("define it in any *.toml of this directory: {}", example(wanted, name)),
+        };
+        self.unknown.insert(name.to_owned(), hint.clone());
+        hint
+    }
+
     /// Warns of everything that nobody asked for, unless it may be what a misspelled name meant.
     pub fn warn_unused(&self, found: &mut Vec<Diagnostic>) {
-        if self.misspelled {
+        if !self.unknown.is_empty() {
             return;
         }
         let mut unused: Vec<_> = self.known.values().filter(|known| !known.used).collect();
@@ -184,6 +192,9 @@ fn example(wanted: &str, name: &str) -> String {
     let kinds: Vec<String> = wanted.split(" or ").map(|kind| format!("[{kind}s.{name}]")).collect();
     kinds.join(" or ")
 }
+
+/// More unknown names than this are not compared with those that are known: the work grows with the product.
+const COMPARED_MAX: usize = 200;
 
 /// More names than this are only counted in a message.
 const LISTED_MAX: usize = 5;
