@@ -23,6 +23,9 @@
 //!
 //! Probes that must agree watch at the same time, so that a quorum takes no longer than its slowest probe.
 //!
+//! The death of an endpoint that has addresses but no monitor is never noticed. One that is a host name is
+//! another matter: whoever answers for that name fails it over, and it is left out here.
+//!
 //! # Publication
 //!
 //! A probe reports at once when an opinion turns, and a server publishes at once when a verdict turns to
@@ -35,10 +38,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::model::{EndpointId, Inventory, Monitor, MonitorId, Name, Use};
+use crate::model::{EndpointId, Inventory, Monitor, MonitorId, Name, Reach, Use};
 use crate::plan::{Plan, Steered};
 
-/// The longest time from the death of any endpoint of a name until no resolver answers with it any more.
+/// The longest time from the death of any monitored endpoint of a name until no resolver answers with it any
+/// more.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Promise {
     /// Of this name.
@@ -55,6 +59,17 @@ pub struct Promise {
     pub endpoint: EndpointId,
     /// and the monitor that takes so long.
     pub monitor: MonitorId,
+    /// An endpoint whose death is never noticed: nothing is promised for it.
+    pub unwatched: Option<EndpointId>,
+}
+
+/// How the death of what something can pick is noticed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Watched {
+    /// The slowest that is noticed.
+    pub slowest: Option<Slowest>,
+    /// The first that never is: it has addresses and no monitor.
+    pub unwatched: Option<EndpointId>,
 }
 
 /// The endpoint whose death is noticed last, of all that something can pick.
@@ -70,59 +85,74 @@ pub struct Slowest {
 
 /// What each steered name can promise; a name that nothing watches promises nothing, and is not here.
 pub fn promises(plan: &Plan, report_interval: Duration) -> Vec<Promise> {
-    let slowest = slowest_by_pool(&plan.inventory);
-    let promise =
-        |steered: &Steered| Some(Promise::new(steered, slowest[steered.pool.index()]?, report_interval));
+    let watched = watched_by_pool(&plan.inventory);
+    let promise = |steered: &Steered| Promise::new(steered, watched[steered.pool.index()], report_interval);
     plan.steered.iter().filter_map(promise).collect()
 }
 
 impl Promise {
-    /// What a name can promise if `slowest` is what its pool can pick.
-    pub fn new(steered: &Steered, slowest: Slowest, report_interval: Duration) -> Self {
-        let Slowest { detection, endpoint, monitor } = slowest;
+    /// What a name can promise if its pool is watched like this; `None`: nothing of it is.
+    pub fn new(steered: &Steered, watched: Watched, report_interval: Duration) -> Option<Self> {
+        let Watched { slowest, unwatched } = watched;
+        let Slowest { detection, endpoint, monitor } = slowest?;
         let publication = report_interval;
         let cached = Duration::from_secs(steered.ttl.into());
         let total = detection.saturating_add(publication).saturating_add(cached);
-        Self { name: steered.owner.clone(), detection, publication, cached, total, endpoint, monitor }
+        let name = steered.owner.clone();
+        Some(Self { name, detection, publication, cached, total, endpoint, monitor, unwatched })
     }
 }
 
-/// The arithmetic: `16.5s = detection 9.5s + publication 2s + cached 5s`.
+/// The arithmetic: `16.5s = detection 9.5s + publication 2s + cached 5s`, and whether it holds for all endpoints.
 impl fmt::Display for Promise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "{:?} = detection {:?} + publication {:?} + cached {:?}",
             self.total, self.detection, self.publication, self.cached
-        )
+        )?;
+        match self.unwatched {
+            Some(_) => f.write_str("; never for an endpoint without a monitor"),
+            None => Ok(()),
+        }
     }
 }
 
-/// The slowest endpoint that can come out of each pool where a name points at it: of its members, and of its
-/// fallbacks. Index [`crate::model::PoolId`].
-pub fn slowest_by_pool(inventory: &Inventory) -> Vec<Option<Slowest>> {
-    let mut by_members: Vec<Option<Slowest>> = Vec::with_capacity(inventory.pools.len());
-    let mut by_all: Vec<Option<Slowest>> = Vec::with_capacity(inventory.pools.len());
+/// How what can come out of each pool is watched where a name points at it: its members, and its fallbacks.
+/// Index [`crate::model::PoolId`].
+pub fn watched_by_pool(inventory: &Inventory) -> Vec<Watched> {
+    let mut by_members: Vec<Watched> = Vec::with_capacity(inventory.pools.len());
+    let mut by_all: Vec<Watched> = Vec::with_capacity(inventory.pools.len());
     for pool in &inventory.pools {
-        let of = |picks: Use, pools: &[Option<Slowest>]| match picks {
-            Use::Endpoint(id) => slowest_of_endpoint(id, inventory),
-            Use::Pool(id) => pools.get(id.index()).copied().flatten(),
+        let of = |picks: Use, pools: &[Watched]| match picks {
+            Use::Endpoint(id) => Watched::endpoint(id, inventory),
+            Use::Pool(id) => pools.get(id.index()).copied().unwrap_or_default(),
         };
-        let members = pool.members.iter().filter_map(|member| of(member.picks, &by_members)).reduce(slower);
-        let fallback = pool.fallback.and_then(|fallback| of(fallback, &by_all));
+        let members = pool.members.iter().map(|member| of(member.picks, &by_members));
+        let members = members.fold(Watched::default(), Watched::join);
+        let fallback = pool.fallback.map_or(Watched::default(), |fallback| of(fallback, &by_all));
         by_members.push(members);
-        by_all.push(members.into_iter().chain(fallback).reduce(slower));
+        by_all.push(members.join(fallback));
     }
     by_all
 }
 
-fn slowest_of_endpoint(endpoint: EndpointId, inventory: &Inventory) -> Option<Slowest> {
-    let targets = inventory.endpoints[endpoint.index()].targets.iter().flatten();
-    let slowest = targets.map(|target| {
-        let monitor = inventory.targets[target.index()].monitor;
-        Slowest { detection: detection(&inventory.monitors[monitor.index()]), endpoint, monitor }
-    });
-    slowest.reduce(slower)
+impl Watched {
+    fn endpoint(id: EndpointId, inventory: &Inventory) -> Self {
+        let endpoint = &inventory.endpoints[id.index()];
+        let slowest = endpoint.targets.iter().flatten().map(|target| {
+            let monitor = inventory.targets[target.index()].monitor;
+            let detection = detection(&inventory.monitors[monitor.index()]);
+            Slowest { detection, endpoint: id, monitor }
+        });
+        let forgotten = matches!(endpoint.reach, Reach::Addresses { .. }) && !endpoint.monitored();
+        Self { slowest: slowest.reduce(slower), unwatched: forgotten.then_some(id) }
+    }
+
+    fn join(self, other: Self) -> Self {
+        let slowest = self.slowest.into_iter().chain(other.slowest).reduce(slower);
+        Self { slowest, unwatched: self.unwatched.or(other.unwatched) }
+    }
 }
 
 /// The first of equals, so that the same files always name the same endpoint.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use crate::model::EndpointId;
 use crate::plan::compile::names::Site;
 use crate::plan::promise::{self, Promise};
-use crate::plan::{Plan, SteeredId};
+use crate::plan::{Plan, Steered, SteeredId};
 use crate::spec::Diagnostic;
 
 /// An error for each name that cannot keep the failover time that was demanded.
@@ -14,22 +15,34 @@ pub fn check(
     report_interval: Duration,
     found: &mut Vec<Diagnostic>,
 ) {
-    let slowest = promise::slowest_by_pool(&plan.inventory);
+    let watched = promise::watched_by_pool(&plan.inventory);
     for (id, site) in demands {
         let steered = &plan.steered[id.0 as usize];
         let Some(rto) = steered.rto else { continue };
-        let Some(slowest) = slowest[steered.pool.index()] else {
-            let message =
-                format!("`{}` can promise no failover time: nothing checks its endpoints", steered.owner);
-            let hint = "add `monitors` to the endpoints of its pool, or remove `rto`";
-            found.push(Diagnostic::error("rto", site.place(), message).hint(hint));
-            continue;
-        };
-        let promise = Promise::new(steered, slowest, report_interval);
-        if promise.total > rto {
-            found.push(broken(&promise, plan, rto, site));
+        let watched = watched[steered.pool.index()];
+        match (watched.unwatched, Promise::new(steered, watched, report_interval)) {
+            (Some(endpoint), _) => found.push(unwatched(endpoint, steered, plan, site)),
+            (None, None) => found.push(unkept(steered, site)),
+            (None, Some(promise)) if promise.total > rto => found.push(broken(&promise, plan, rto, site)),
+            (None, Some(_)) => {}
         }
     }
+}
+
+fn unwatched(endpoint: EndpointId, steered: &Steered, plan: &Plan, site: &Site<'_>) -> Diagnostic {
+    let endpoint = &plan.inventory.endpoints[endpoint.index()].name;
+    let message = format!(
+        "`{}` can promise no failover time: nothing notices when its endpoint `{endpoint}` dies",
+        steered.owner
+    );
+    let hint = format!("add `monitors` to [endpoints.{endpoint}], or remove `rto`");
+    Diagnostic::error("rto", site.place(), message).hint(hint)
+}
+
+fn unkept(steered: &Steered, site: &Site<'_>) -> Diagnostic {
+    let message = format!("`{}` can promise no failover time: nothing checks its endpoints", steered.owner);
+    let hint = "use endpoints with addresses and `monitors` in its pool, or remove `rto`";
+    Diagnostic::error("rto", site.place(), message).hint(hint)
 }
 
 fn broken(promise: &Promise, plan: &Plan, rto: Duration, site: &Site<'_>) -> Diagnostic {
@@ -46,7 +59,10 @@ fn broken(promise: &Promise, plan: &Plan, rto: Duration, site: &Site<'_>) -> Dia
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use crate::plan::compile::fixture::{WORLD, compile};
+    use crate::plan::promise::promises;
 
     fn demand(member: &str, rto: &str) -> crate::plan::compile::fixture::Compiled {
         compile(&format!(
@@ -74,5 +90,29 @@ mod tests {
     #[test]
     fn a_demand_on_what_nothing_watches_is_an_error() {
         assert!(demand("cdn", "1h").only("rto").message.contains("nothing checks"));
+    }
+
+    #[test]
+    fn a_demand_on_a_pool_with_an_endpoint_that_nothing_watches_is_an_error() {
+        let text = format!(
+            "{WORLD}[endpoints.bare]\nipv4 = \"203.0.113.30\"\n[pools.www]\npolicy = \"failover\"\n\
+             members = [\"fra\", \"bare\", \"cdn\"]\n[names.www]\npool = \"www\"\nrto = \"60s\"\n"
+        );
+        let compiled = compile(&text);
+        assert_eq!(compiled.codes(), ["rto", "unmonitored"]);
+        assert!(compiled.only("rto").message.ends_with("its endpoint `bare` dies"));
+        let compiled = compile(&text.replace("rto = \"60s\"\n", ""));
+        let promise = &promises(compiled.plan(), Duration::from_secs(2))[0];
+        assert!(promise.unwatched.is_some());
+        assert!(promise.to_string().ends_with("; never for an endpoint without a monitor"), "{promise}");
+    }
+
+    #[test]
+    fn a_host_name_is_watched_by_those_who_answer_for_it() {
+        let text = format!(
+            "{WORLD}[pools.www]\npolicy = \"failover\"\nmembers = [\"fra\", \"cdn\"]\n\
+             [names.www]\npool = \"www\"\nrto = \"60s\"\n"
+        );
+        assert_eq!(compile(&text).codes(), [] as [&str; 0]);
     }
 }
