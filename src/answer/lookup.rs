@@ -132,11 +132,7 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
             qtype => node.set(qtype),
         };
         if let Some(set) = set {
-            self.answer.answer.push(stored(owner, set, ttl_max));
-            if set.rtype == NS {
-                self.addresses_of(node, set);
-            }
-            return None;
+            return self.give(set, node, owner, ttl_max);
         }
         match node.set(CNAME) {
             Some(cname) => {
@@ -150,12 +146,38 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
         }
     }
 
+    /// ANY at a steered name whose pool has nothing to say: one of the sets that steering leaves alone.
+    pub(super) fn unsteered(&mut self, node: Node<'s>, owner: Owner<'s>, negative_ttl: u32) -> Next<'s> {
+        let others = node.sets().filter(|set| !matches!(set.rtype, A | AAAA | CNAME));
+        match others.min_by_key(|set| set.data.len()) {
+            Some(set) => self.give(set, node, owner, u32::MAX),
+            None => {
+                self.soa(node, negative_ttl);
+                None
+            }
+        }
+    }
+
+    #[inline]
+    fn give(&mut self, set: Set<'s>, node: Node<'s>, owner: Owner<'s>, ttl_max: u32) -> Next<'s> {
+        self.answer.answer.push(stored(owner, set, ttl_max));
+        if set.rtype == NS {
+            self.addresses_of(node, set);
+        }
+        None
+    }
+
     /// Where an alias leads, unless that is where the chain has been already.
     pub(super) fn follow(&self, target: &'s [u8]) -> Next<'s> {
+        (!self.been_at(target)).then_some(Owner::Name(target))
+    }
+
+    /// Whether the chain of aliases has been at a name.
+    fn been_at(&self, name: &[u8]) -> bool {
         let question = self.query.name;
-        let been =
-            |set: &RecordSet<'_>| set.rtype == CNAME && set.owner.wire(question).eq_ignore_ascii_case(target);
-        (!self.answer.answer.iter().any(been)).then_some(Owner::Name(target))
+        let here =
+            |set: &RecordSet<'_>| set.rtype == CNAME && set.owner.wire(question).eq_ignore_ascii_case(name);
+        self.answer.answer.iter().any(here)
     }
 
     /// RFC 6672 section 3.2: the DNAME, and a CNAME made from it.
@@ -175,7 +197,7 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
         }
         let data = Data::Made(target.clone());
         self.answer.answer.push(RecordSet { owner, rtype: CNAME, ttl: dname.ttl, data });
-        Some(Owner::Made(target))
+        (!self.been_at(&target)).then_some(Owner::Made(target))
     }
 
     /// A referral: the servers of the zone that is cut off here, and their addresses as far as this zone

@@ -34,7 +34,7 @@ pub(super) fn answer<'s, T: Trace>(
         Outcome::Endpoints { chosen, .. } => endpoints(lookup, &chosen, family, ttl, owner),
         // what answers when nothing else does must not outlast the trouble
         Outcome::Static => lookup.records(node, owner, ttl),
-        Outcome::NoData if lookup.query.qtype == ANY => lookup.records(node, owner, u32::MAX),
+        Outcome::NoData if lookup.query.qtype == ANY => lookup.unsteered(node, owner, ttl),
         Outcome::NoData => {
             lookup.soa(node, ttl);
             None

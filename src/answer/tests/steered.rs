@@ -162,6 +162,34 @@ fn names_between_a_steered_name_and_the_apex_exist() {
 }
 
 #[test]
+fn any_gets_no_static_address_from_a_pool_that_answers_nothing() {
+    let zone = "$TTL 1h\n@ SOA ns1 host 1 2h 30m 2w 5m\n@ NS ns.example.net.\nnodata A 192.0.2.96\n";
+    let down = |zone: &str| {
+        let mut world = snapshot(&[("example.org", zone)], NODATA);
+        set(&mut world, "fra", Verdict::Down);
+        ask(&world, "nodata.example.org ANY")
+    };
+    assert_eq!(down(&format!("{zone}nodata TXT x\n")), "NOERROR aa | nodata.example.org. 3600 TXT \"x\";");
+    assert!(down(zone).starts_with("NOERROR aa | | example.org. 60 SOA"), "{}", down(zone));
+}
+
+const NODATA: &str = r#"
+zone = "example.org"
+[monitors.web]
+type = "tcp"
+port = 80
+[endpoints.fra]
+ipv4 = "192.0.2.10"
+monitors = ["web"]
+[pools.nodata]
+policy = "failover"
+members = ["fra"]
+on_down = "nodata"
+[names]
+nodata = { pool = "nodata", ttl = 60 }
+"#;
+
+#[test]
 fn any_at_a_steered_name_is_its_choice_rfc_8482() {
     assert_eq!(ask(&world(), "www.example.org ANY"), "NOERROR aa | www.example.org. 30 A 192.0.2.10;");
 }

@@ -70,6 +70,9 @@ impl<'f> Check<'_, 'f, '_> {
             self.targets_are_no_aliases(owner);
         }
         if owner.has_ns() {
+        if owner.has_dname() {
+            self.dname_leads_away(owner);
+        }
             self.servers_have_addresses(owner);
         }
     }
@@ -172,6 +175,24 @@ impl<'f> Check<'_, 'f, '_> {
         let Some(above) = owner.above.get().map(|above| &gathered.owners[above as usize]) else { return };
         for (number, record) in gathered.records(owner) {
             let rtype = Rtype::from_int(record.rtype);
+    /// A DNAME to its own owner, or to a name below it, redirects what it has redirected without end.
+    fn dname_leads_away(&mut self, owner: &Owner<'f>) {
+        let file = self.gathered.file;
+        for record in self.gathered.of_type(owner, Rtype::DNAME) {
+            if is_within(&record.rdata.to_ascii_lowercase(), owner.name) {
+                self.findings.tell("dname-loop", || {
+                    let message = format!(
+                        "the DNAME of `{}` redirects to `{}`, which it redirects again",
+                        show(owner.name),
+                        show(record.rdata)
+                    );
+                    error("dname-loop", file, &record, message)
+                        .hint("its target must be a name that is not below its owner")
+                });
+            }
+        }
+    }
+
             if above.is_cut() {
                 let at_cut = owner.name == above.name
                     && matches!(rtype, Rtype::NS | Rtype::DS | Rtype::NSEC | Rtype::RRSIG);
