@@ -56,8 +56,9 @@ fn choose<T: Trace>(
     let plan = &lookup.snapshot.plan;
     let client = lookup.query.client;
     let place = plan.geo.locate(client.address);
-    let sticky = Subnet::of(client);
-    let request = Request { region: place.region, family, draw: lookup.query.draw, sticky: sticky.hash() };
+    let subnet = steered.sticky.then(|| Subnet::of(client));
+    let sticky = subnet.map_or(0, Subnet::hash);
+    let request = Request { region: place.region, family, draw: lookup.query.draw, sticky };
     lookup.trace.steering(id, place, &request);
     let health = &lookup.snapshot.health;
     let decision = decide(steered.pool, &request, &plan.inventory, health, lookup.trace);
@@ -66,8 +67,8 @@ fn choose<T: Trace>(
     if decision.by_region {
         *scope = place.scope.max(*scope);
     }
-    if decision.sticky {
-        *scope = sticky.prefix.max(*scope);
+    if let Some(subnet) = subnet.filter(|_| decision.sticky) {
+        *scope = subnet.prefix.max(*scope);
     }
     decision
 }

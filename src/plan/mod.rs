@@ -47,6 +47,8 @@ pub struct Steered {
     pub ttl: u32,
     /// Seconds, while something moves.
     pub ttl_min: u32,
+    /// Whether its pool, or one that can be consulted for it, is sticky: if not, no client subnet is hashed.
+    pub sticky: bool,
     /// `rto`: the failover time that the operator demands.
     pub rto: Option<Duration>,
 }

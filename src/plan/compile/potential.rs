@@ -11,6 +11,8 @@ pub struct Potential {
     pub watched: bool,
     /// An answer that is a CNAME, by this endpoint.
     pub cname: Option<EndpointId>,
+    /// A choice by the client's subnet.
+    pub sticky: bool,
 }
 
 /// What can come out of a pool.
@@ -35,7 +37,8 @@ pub fn prospects(pools: &[Pool], endpoints: &[Endpoint]) -> Vec<Prospects> {
             }
         };
         let members = pool.members.iter().map(|member| of(member.picks).members);
-        let members = members.fold(Potential::default(), join);
+        let itself = Potential { sticky: pool.sticky, ..Potential::default() };
+        let members = members.fold(itself, join);
         let all = pool.fallback.map_or(members, |fallback| join(members, of(fallback).all));
         prospects.push(Prospects { members, all });
     }
@@ -47,6 +50,7 @@ fn of_endpoint(id: EndpointId, endpoint: &Endpoint) -> Potential {
         serves: Family::BOTH.map(|family| endpoint.serves(family)),
         watched: endpoint.monitored(),
         cname: matches!(endpoint.reach, Reach::Name(_)).then_some(id),
+        sticky: false,
     }
 }
 
@@ -55,5 +59,6 @@ fn join(a: Potential, b: Potential) -> Potential {
         serves: [a.serves[0] || b.serves[0], a.serves[1] || b.serves[1]],
         watched: a.watched || b.watched,
         cname: a.cname.or(b.cname),
+        sticky: a.sticky || b.sticky,
     }
 }

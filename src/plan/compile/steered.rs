@@ -45,7 +45,8 @@ pub fn compile<'s>(
             Beside::new(&written, &owner, pool, pools, zones).check(found);
             let rto = written.value.rto.as_ref();
             names.demands.extend(rto.map(|rto| (SteeredId(names.table.len() as u32), written.site(rto))));
-            names.table.push(Steered { owner, pool, ttl, ttl_min, rto: rto.map(|rto| rto.value) });
+            let sticky = pools.prospects[pool.index()].all.sticky;
+            names.table.push(Steered { owner, pool, ttl, ttl_min, sticky, rto: rto.map(|rto| rto.value) });
         }
     }
     chains::refuse_loops(&names.table, zones, endpoints, pools, found);
