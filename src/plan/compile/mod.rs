@@ -63,7 +63,7 @@ pub fn compile(spec: &Spec, report_interval: Duration) -> (Option<Plan>, Vec<Dia
 /// All steps; the plan is whole only if none of them found an error.
 fn understand(spec: &Spec, report_interval: Duration, found: &mut Vec<Diagnostic>) -> Plan {
     let files = &spec.steering;
-    let mut zones = gather(&spec.zones, found);
+    let mut zones = gather(&spec.zones, steered::owners(files), found);
     let mut regions = regions::compile(files, found);
     let mut monitors = monitors::compile(files, found);
     let mut serving = Names::default();
@@ -87,8 +87,8 @@ fn understand(spec: &Spec, report_interval: Duration, found: &mut Vec<Diagnostic
 }
 
 /// Puts the zone files together; two of one origin would each serve half of it.
-fn gather(files: &[ZoneFile], found: &mut Vec<Diagnostic>) -> Builder {
-    let mut zones = Builder::default();
+fn gather(files: &[ZoneFile], to_steer: impl Iterator<Item = Name>, found: &mut Vec<Diagnostic>) -> Builder {
+    let mut zones = Builder::for_steering(to_steer);
     let mut origins: HashMap<&Name, &ZoneFile> = HashMap::new();
     for file in files {
         if let Some(first) = origins.insert(&file.origin, file) {

@@ -56,10 +56,20 @@ pub fn compile<'s>(
     names
 }
 
+/// The names that are going to be steered, as far as they are names: zones are checked before it is known
+/// what chooses.
+pub fn owners(files: &[SteeringFile]) -> impl Iterator<Item = Name> {
+    files.iter().flat_map(|file| {
+        let origin = Name::vec_from_str(origin_text(file)).ok();
+        let owner = move |key: &str| origin.as_ref().and_then(|origin| absolute(key, origin));
+        file.names.iter().filter_map(move |named| owner(&named.name.value))
+    })
+}
+
 /// What the names of a file are relative to: its `zone`, or its stem. An error if nobody serves that.
 fn origin(file: &SteeringFile, zones: &Builder, found: &mut Vec<Diagnostic>) -> Option<Name> {
     let first = file.names.first()?;
-    let text = file.zone.as_ref().map_or_else(|| stem(&file.source), |zone| &zone.value);
+    let text = origin_text(file);
     let span = file.zone.as_ref().map_or(&first.name.span, |zone| &zone.span).clone();
     let place = || Place::new(&file.source, span.clone());
     let Ok(origin) = Name::vec_from_str(text) else {
@@ -76,6 +86,10 @@ fn origin(file: &SteeringFile, zones: &Builder, found: &mut Vec<Diagnostic>) -> 
         return None;
     }
     Some(origin)
+}
+
+fn origin_text(file: &SteeringFile) -> &str {
+    file.zone.as_ref().map_or_else(|| stem(&file.source), |zone| &zone.value)
 }
 
 /// `example.org` of `zones/example.org.toml`.

@@ -6,6 +6,8 @@
 //!   build:  zones within zones: names belong to the deepest one
 //! ```
 
+use std::collections::HashSet;
+
 use domain::base::iana::Rtype;
 
 use crate::model::Name;
@@ -25,9 +27,17 @@ use crate::spec::master::ZoneFile;
 #[derive(Debug, Default)]
 pub struct Builder {
     zones: Zones,
+    /// The names that will be steered: they have addresses, whatever the zone files say. In lower case, wire form.
+    to_steer: HashSet<Box<[u8]>>,
 }
 
 impl Builder {
+    /// A builder of zones in which these names will be steered.
+    pub fn for_steering(names: impl IntoIterator<Item = Name>) -> Self {
+        let lower = |name: Name| name.as_slice().to_ascii_lowercase().into();
+        Self { to_steer: names.into_iter().map(lower).collect(), ..Self::default() }
+    }
+
     /// Adds a zone. Reports: no or two SOA, no NS, records out of the zone, a CNAME beside other data,
     /// missing glue, records below a cut that are no glue (warning), differing TTLs in a set (warning) ...
     pub fn add(&mut self, file: &ZoneFile, diagnostics: &mut Vec<Diagnostic>) {
@@ -40,7 +50,7 @@ impl Builder {
         }
         let mut findings = Findings::new(file, diagnostics);
         let gathered = Gathered::read(file, &apex, |record| findings.outside(record));
-        let dropped = check(&gathered, &mut findings);
+        let dropped = check(&gathered, &self.to_steer, &mut findings);
         findings.finish();
         let octets: usize = gathered.owners.iter().map(|owner| octets(&gathered, owner)).sum();
         if self.zones.arena.len() + octets > ARENA_MAX {

@@ -5,15 +5,20 @@ use std::collections::HashSet;
 use domain::base::iana::Rtype;
 
 use crate::plan::zone::gather::{Gathered, Owner, Spot};
-use crate::plan::zone::name::{is_wildcard, is_within, show};
+use crate::plan::zone::name::{ancestors, is_wildcard, is_within, show};
 use crate::spec::diagnostic::Place;
 use crate::spec::master::{Record, ZoneFile};
 use crate::spec::{Diagnostic, Severity};
 
-/// Checks a zone; says which of its records, by number, are not served.
-pub(super) fn check<'f>(gathered: &Gathered<'f>, findings: &mut Findings<'f, '_>) -> Vec<bool> {
+/// Checks a zone in which some names (lower case, wire form) will be steered; says which of its records, by
+/// number, are not served.
+pub(super) fn check<'f>(
+    gathered: &Gathered<'f>,
+    to_steer: &HashSet<Box<[u8]>>,
+    findings: &mut Findings<'f, '_>,
+) -> Vec<bool> {
     let dropped = vec![false; gathered.file.len()];
-    let mut check = Check { gathered, findings, dropped, seen: HashSet::new() };
+    let mut check = Check { gathered, to_steer, findings, dropped, seen: HashSet::new() };
     check.apex();
     for owner in &gathered.owners {
         check.owner(owner);
@@ -23,6 +28,7 @@ pub(super) fn check<'f>(gathered: &Gathered<'f>, findings: &mut Findings<'f, '_>
 
 struct Check<'g, 'f, 'd> {
     gathered: &'g Gathered<'f>,
+    to_steer: &'g HashSet<Box<[u8]>>,
     findings: &'g mut Findings<'f, 'd>,
     dropped: Vec<bool>,
     /// The RDATA of the set that is looked at.
@@ -64,15 +70,15 @@ impl<'f> Check<'_, 'f, '_> {
         if is_wildcard(owner.name) {
             self.wildcard(owner);
         }
+        if owner.has_dname() {
+            self.dname_leads_away(owner);
+        }
         if owner.above.get().is_some() {
             self.not_ours(owner);
         } else if owner.has_mail_or_service() {
             self.targets_are_no_aliases(owner);
         }
         if owner.has_ns() {
-        if owner.has_dname() {
-            self.dname_leads_away(owner);
-        }
             self.servers_have_addresses(owner);
         }
     }
@@ -169,12 +175,6 @@ impl<'f> Check<'_, 'f, '_> {
         }
     }
 
-    /// Records at or below a cut, or below a DNAME: others speak for those names.
-    fn not_ours(&mut self, owner: &Owner<'f>) {
-        let gathered = self.gathered;
-        let Some(above) = owner.above.get().map(|above| &gathered.owners[above as usize]) else { return };
-        for (number, record) in gathered.records(owner) {
-            let rtype = Rtype::from_int(record.rtype);
     /// A DNAME to its own owner, or to a name below it, redirects what it has redirected without end.
     fn dname_leads_away(&mut self, owner: &Owner<'f>) {
         let file = self.gathered.file;
@@ -193,6 +193,12 @@ impl<'f> Check<'_, 'f, '_> {
         }
     }
 
+    /// Records at or below a cut, or below a DNAME: others speak for those names.
+    fn not_ours(&mut self, owner: &Owner<'f>) {
+        let gathered = self.gathered;
+        let Some(above) = owner.above.get().map(|above| &gathered.owners[above as usize]) else { return };
+        for (number, record) in gathered.records(owner) {
+            let rtype = Rtype::from_int(record.rtype);
             if above.is_cut() {
                 let at_cut = owner.name == above.name
                     && matches!(rtype, Rtype::NS | Rtype::DS | Rtype::NSEC | Rtype::RRSIG);
@@ -259,6 +265,7 @@ impl<'f> Check<'_, 'f, '_> {
         for record in gathered.of_type(owner, Rtype::NS) {
             match self.server(record.rdata) {
                 Server::Elsewhere | Server::Address => {}
+                Server::Nothing if self.will_be_steered(record.rdata) => {}
                 Server::Alias => self.alias(&record, record.rdata),
                 Server::Nothing => self.findings.tell("no-address", || {
                     let message = format!("name server `{}` has no A or AAAA record", show(record.rdata));
@@ -272,6 +279,13 @@ impl<'f> Check<'_, 'f, '_> {
                 }
             }
         }
+    }
+
+    /// Whether steering will answer for a host, by its name or by a wildcard above it.
+    fn will_be_steered(&self, host: &[u8]) -> bool {
+        let host = host.to_ascii_lowercase();
+        let wildcard = |above: &[u8]| self.to_steer.contains(&*[b"\x01*", above].concat());
+        self.to_steer.contains(&*host) || ancestors(&host).any(wildcard)
     }
 
     fn alias(&mut self, record: &Record<'f>, target: &[u8]) {
@@ -433,3 +447,40 @@ const SET_MAX: usize = 65_000;
 
 /// Of each record in a message: a pointer to its owner, type, class, TTL and length.
 const RECORD_HEADER: usize = 2 + 2 + 2 + 4 + 2;
+
+#[cfg(test)]
+mod tests {
+    use crate::model::Name;
+    use crate::plan::zone::Builder;
+    use crate::spec::{Source, master};
+
+    /// The codes of what is found in a zone `example.org` with these records.
+    fn codes(records: &str, steered: &[&str]) -> Vec<&'static str> {
+        let text = format!("$TTL 300\n@ SOA ns host 1 2 3 4 5\n@ NS ns.example.net.\n{records}\n");
+        let mut found = Vec::new();
+        let source = Source::new("example.org.zone", &text);
+        let file = master::parse(&source, &|_, _| Err("nothing to include".into()), &mut found);
+        let names = steered.iter().map(|name| name.parse::<Name>().expect("a name"));
+        Builder::for_steering(names).add(&file.expect("a zone"), &mut found);
+        found.iter().map(|found| found.code).collect()
+    }
+
+    #[test]
+    fn a_dname_at_or_above_its_own_target_is_an_error() {
+        assert_eq!(codes("d DNAME d", &[]), ["dname-loop"]);
+        assert_eq!(codes("d DNAME a.D", &[]), ["dname-loop"]);
+        assert_eq!(codes("a.d DNAME d", &[]), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_name_server_without_an_address_is_an_error() {
+        assert_eq!(codes("@ NS ns1", &[]), ["no-address"]);
+    }
+
+    #[test]
+    fn a_name_server_that_is_steered_needs_no_address_in_the_zone_file() {
+        assert_eq!(codes("@ NS Ns1", &["ns1.example.org"]), [] as [&str; 0]);
+        assert_eq!(codes("@ NS ns1.dns", &["*.dns.example.org"]), [] as [&str; 0]);
+        assert_eq!(codes("@ NS ns1", &["ns2.example.org"]), ["no-address"]);
+    }
+}
