@@ -2,21 +2,20 @@
 //!
 //! ```text
 //!   www --> pool www --> endpoint cdn --cname--> www
+//!                        endpoint alt --cname--> alias --CNAME in the zone file--> www
 //! ```
 //!
 //! A name has one pool, so the walk is over pools and endpoints alone.
 
-use std::collections::HashMap;
-
-use crate::model::{Endpoint, Name, PoolId, Reach, Use};
+use crate::model::{Endpoint, PoolId, Reach, Use};
 use crate::plan::Steered;
 use crate::plan::compile::endpoints::Endpoints;
 use crate::plan::compile::nesting::walk;
 use crate::plan::compile::pools::Pools;
-use crate::plan::zone::Builder;
+use crate::plan::zone::{Builder, Lead};
 use crate::spec::Diagnostic;
 
-/// An error for each chain that comes back to where it was.
+/// An error for each chain that comes back to where it was. The names are steered in their zones already.
 pub fn refuse_loops(
     steered: &[Steered],
     zones: &Builder,
@@ -27,7 +26,6 @@ pub fn refuse_loops(
     if pools.tangled {
         return; // told already, and every chain through them would come back
     }
-    let chains = Chains::new(steered, zones);
     let first_endpoint = pools.table.len();
     let node = |picks: Use| match picks {
         Use::Pool(id) => id.index(),
@@ -37,8 +35,10 @@ pub fn refuse_loops(
         let picks = pool.members.iter().map(|member| member.picks).chain(pool.fallback);
         picks.map(node).collect()
     });
-    let leads =
-        endpoints.table.iter().map(|endpoint| chains.next(endpoint).map(PoolId::index).into_iter().collect());
+    let leads = endpoints.table.iter().map(|endpoint| {
+        let next = next(endpoint, steered, zones).map(PoolId::index);
+        next.into_iter().collect()
+    });
     let edges: Vec<Vec<usize>> = picks.chain(leads).collect();
     for chain in walk(&edges).loops {
         found.extend(refuse(&chain, first_endpoint, endpoints, pools));
@@ -60,8 +60,7 @@ fn refuse(
     let mut cnames = chain.iter().filter_map(|node| node.checked_sub(first_endpoint));
     let site = cnames.find_map(|endpoint| endpoints.cnames[endpoint].as_ref())?;
     let message = format!("this cname leads back to itself: {path}");
-    let hint =
-        "the cname is a steered name, and what chooses for that name comes back here: give it a name outside";
+    let hint = "the cname is a steered name, or leads to one, and what chooses there comes back here: give it a name outside";
     Some(Diagnostic::error("cname-loop", site.place(), message).hint(hint))
 }
 
@@ -72,35 +71,22 @@ fn describe(endpoint: &Endpoint) -> String {
     }
 }
 
-/// Which pool chooses for a name.
-struct Chains<'c> {
-    pools: HashMap<&'c Name, PoolId>,
-    zones: &'c Builder,
-}
-
-impl<'c> Chains<'c> {
-    fn new(steered: &'c [Steered], zones: &'c Builder) -> Self {
-        Self { pools: steered.iter().map(|steered| (&steered.owner, steered.pool)).collect(), zones }
-    }
-
-    /// The pool that chooses for the name that an endpoint is reached by, if that is steered.
-    fn next(&self, endpoint: &Endpoint) -> Option<PoolId> {
-        let Reach::Name(cname) = &endpoint.reach else { return None };
-        self.pools.get(cname).copied().or_else(|| self.wildcard(cname))
-    }
-
-    /// RFC 4592: the wildcard below the closest name that exists.
-    fn wildcard(&self, name: &Name) -> Option<PoolId> {
-        if !self.zones.types_at(name).is_empty() {
-            return None;
+/// The pool that chooses for the name that an endpoint is reached by, or for the name which that leads to.
+fn next(endpoint: &Endpoint, steered: &[Steered], zones: &Builder) -> Option<PoolId> {
+    let Reach::Name(cname) = &endpoint.reach else { return None };
+    let mut lead = zones.lead(cname);
+    for _ in 0..ALIASES_MAX {
+        match lead {
+            Lead::Steered(id) => return Some(steered[id.0 as usize].pool),
+            Lead::Alias(name) => lead = zones.lead(&name),
+            Lead::End => return None,
         }
-        let ancestors = name.iter_suffixes().skip(1);
-        ancestors.into_iter().find_map(|ancestor| {
-            let wildcard = Name::from_octets([b"\x01*", ancestor.as_slice()].concat()).ok()?;
-            self.pools.get(&wildcard).copied()
-        })
     }
+    None
 }
+
+/// Aliases in zone files that are followed one after another; no answer follows more.
+const ALIASES_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -143,5 +129,31 @@ mod tests {
     fn a_wildcard_is_followed_where_it_answers() {
         assert_eq!(steer(&[("*.shop", "any.shop")]).codes(), ["cname-loop"]);
         assert_eq!(steer(&[("*.shop", "there.shop")]).codes(), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn an_existing_name_keeps_a_wildcard_above_it_away() {
+        let text = format!(
+            "{WORLD}[endpoints.e]\ncname = \"a.b.example.org.\"\n\
+             [pools.p]\npolicy = \"failover\"\nmembers = [\"e\"]\n[names.\"*\"]\npool = \"p\"\n"
+        );
+        assert_eq!(compile_beside("", &text).codes(), ["cname-loop"]);
+        assert_eq!(compile_beside("b TXT here", &text).codes(), [] as [&str; 0]);
+        assert_eq!(compile_beside("", &format!("{text}[names.b]\npool = \"p\"\n")).codes(), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_chain_through_aliases_of_the_zone_file_is_followed() {
+        let text = format!(
+            "{WORLD}[endpoints.e]\ncname = \"alias.example.org.\"\n\
+             [pools.p]\npolicy = \"failover\"\nmembers = [\"e\"]\n[names.www]\npool = \"p\"\n"
+        );
+        let codes = |records| compile_beside(records, &text).codes();
+        assert_eq!(codes("alias CNAME other\nother CNAME WWW"), ["cname-loop"]);
+        assert_eq!(codes("*.x CNAME www\nalias CNAME any.x"), ["cname-loop"]);
+        assert_eq!(codes("alias CNAME www.old\nold DNAME @"), ["cname-loop"]);
+        assert_eq!(codes("alias CNAME www.example.net."), [] as [&str; 0]);
+        assert_eq!(codes("alias CNAME www.sub\nsub NS ns.example.net."), [] as [&str; 0]);
+        assert_eq!(codes("alias CNAME other\nother CNAME alias"), [] as [&str; 0]);
     }
 }

@@ -49,10 +49,10 @@ pub fn compile<'s>(
             names.table.push(Steered { owner, pool, ttl, ttl_min, sticky, rto: rto.map(|rto| rto.value) });
         }
     }
-    chains::refuse_loops(&names.table, zones, endpoints, pools, found);
     for (id, steered) in names.table.iter().enumerate() {
         zones.steer(&steered.owner, SteeredId(id as u32));
     }
+    chains::refuse_loops(&names.table, zones, endpoints, pools, found);
     names
 }
 

@@ -97,6 +97,29 @@ impl Builder {
         }
     }
 
+    /// Where a name leads when somebody asks for its addresses, as far as it was said until now.
+    pub fn lead(&self, name: &Name) -> Lead {
+        let lower = Lower::new(name.as_slice());
+        let name = lower.as_slice();
+        let Some(zone) = self.apex_of(name) else { return Lead::End };
+        let (above, speaks) = match self.find(zone, name) {
+            Some(node) => (node.above(), Some(node)),
+            None => {
+                let encloser = ancestors(name).find_map(|ancestor| self.find(zone, ancestor));
+                let dname = encloser.filter(|encloser| encloser.has_dname());
+                let above = encloser.and_then(Node::above).or(dname);
+                (above, encloser.and_then(Node::wildcard))
+            }
+        };
+        match (above, speaks.and_then(Node::steered)) {
+            (Some(above), _) => Lead::to(redirected(name, above)),
+            (None, Some(id)) => Lead::Steered(id),
+            (None, None) => Lead::to(
+                speaks.and_then(|node| node.set(Rtype::CNAME.to_int())).map(|cname| cname.first().to_vec()),
+            ),
+        }
+    }
+
     /// Compiles all of it.
     pub fn build(mut self) -> Zones {
         let mut is_outer = vec![false; self.zones.zones.len()];
@@ -226,6 +249,30 @@ impl Builder {
         let Zones { table, slots, arena, .. } = &mut self.zones;
         table.reserve(names, |&index| hash(slots[index as usize].name(arena)));
     }
+}
+
+/// Where a name leads.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Lead {
+    /// Steering answers for it.
+    Steered(SteeredId),
+    /// By a CNAME or DNAME of its zone file, to this name.
+    Alias(Name),
+    /// It is answered as it is, or by others, or not at all.
+    End,
+}
+
+impl Lead {
+    fn to(target: Option<Vec<u8>>) -> Self {
+        target.and_then(|target| Name::from_octets(target).ok()).map_or(Lead::End, Lead::Alias)
+    }
+}
+
+/// The name that the DNAME above another makes of it; `None`: it is delegated there.
+fn redirected(name: &[u8], above: Node<'_>) -> Option<Vec<u8>> {
+    let dname = above.set(Rtype::DNAME.to_int()).filter(|_| !above.is_cut())?;
+    let kept = &name[..name.len().saturating_sub(above.owner().len())];
+    Some([kept, dname.first()].concat())
 }
 
 impl Slot {

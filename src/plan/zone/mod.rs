@@ -25,7 +25,7 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 
-pub use build::Builder;
+pub use build::{Builder, Lead};
 
 use crate::plan::SteeredId;
 use name::Lower;
