@@ -22,6 +22,7 @@ mod beside;
 mod chains;
 mod drafts;
 mod endpoints;
+mod fences;
 mod few;
 #[cfg(test)]
 mod fixture;

@@ -9,7 +9,7 @@ use crate::plan::compile::drafts::{self, Draft, DraftMember};
 use crate::plan::compile::endpoints::Pick;
 use crate::plan::compile::names::{Names, Site};
 use crate::plan::compile::potential::Prospects;
-use crate::plan::compile::{order, potential, rules};
+use crate::plan::compile::{fences, order, potential, rules};
 use crate::spec::steering::SteeringFile;
 use crate::spec::{Diagnostic, Spanned};
 
@@ -62,6 +62,8 @@ pub fn compile<'s>(
     for (pool, (&place, prospects)) in table.iter().zip(walk.order.iter().zip(&prospects)) {
         rules::Judged { draft: &drafts[place], pool, prospects, regions, endpoints }.check(found);
     }
+    let settled: Vec<&Draft<'_>> = walk.order.iter().map(|&place| &drafts[place]).collect();
+    fences::refuse_leaks(&table, &settled, found);
     let wishes = walk.order.iter().map(|&place| wishes(&drafts[place])).collect();
     Pools { table, prospects, wishes, tangled: !walk.loops.is_empty(), ids }
 }
