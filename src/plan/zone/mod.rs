@@ -330,3 +330,6 @@ fn set_header(rtype: u16, ttl: u32, len: u32) -> [u8; SET_HEADER] {
 }
 
 const SET_HEADER: usize = 2 + 4 + 4;
+
+#[cfg(test)]
+mod tests;
