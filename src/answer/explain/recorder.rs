@@ -83,7 +83,11 @@ impl steering::Trace for Recorder<'_> {
                 let because = words::passed_over(reason, self.family);
                 self.look_at(pool, member, Fate::Passed { because });
             }
-            Step::PoolDown(pool) => self.note(pool, words::pool_down(&self.snapshot.plan.inventory, pool)),
+            Step::PoolDown(id) => {
+                let pool = &self.snapshot.plan.inventory.pools[id.index()];
+                let standing = self.snapshot.health.pool(id, self.region, self.family);
+                self.note(id, words::pool_down(pool, standing, self.family));
+            }
             Step::Fallback { pool, to } => {
                 self.note(pool, format!("falls back to {}", self.described(to)));
             }

@@ -126,9 +126,10 @@ impl MemberLook {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Explanation { qtype, client, result, scope, .. } = self;
+        let Explanation { qtype, client, result, .. } = self;
         writeln!(f, "{} {qtype} from {}\n", self.name.trim_end_matches('.'), client.subnet)?;
-        writeln!(f, "  {result}, scope /{scope}")?;
+        let scope = if self.is_steered() { format!(", scope /{}", self.scope) } else { String::new() };
+        writeln!(f, "  {result}{scope}")?;
         for record in self.answer.iter().chain(&self.authority).chain(&self.additional) {
             writeln!(f, "  {record}")?;
         }

@@ -2,8 +2,8 @@
 
 use crate::answer::Client;
 use crate::answer::explain::Place;
-use crate::health::{Basis, Control, Standing, Verdict};
-use crate::model::{Endpoint, Family, Inventory, MinUp, PoolId};
+use crate::health::{Basis, Control, PoolStanding, Standing, Verdict};
+use crate::model::{Endpoint, Family, MinUp, Pool};
 use crate::plan::Steered;
 use crate::snapshot::Snapshot;
 use crate::steering::{Decision, Outcome, Skip};
@@ -107,8 +107,11 @@ pub(super) fn passed_over(reason: Skip, family: Family) -> String {
 }
 
 /// Why a pool counts as down.
-pub(super) fn pool_down(inventory: &Inventory, pool: PoolId) -> String {
-    match inventory.pools[pool.index()].min_up {
+pub(super) fn pool_down(pool: &Pool, standing: PoolStanding, family: Family) -> String {
+    if !standing.addresses && !standing.names {
+        return format!("nobody has {family}");
+    }
+    match pool.min_up {
         MinUp::Count(0 | 1) => "nothing is up".into(),
         MinUp::Count(count) => format!("fewer than {count} are up"),
         MinUp::Percent(percent) => format!("less than {percent} % is up"),

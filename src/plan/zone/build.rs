@@ -17,7 +17,6 @@ use crate::plan::zone::gather::{Gathered, Owner};
 use crate::plan::zone::name::{Lower, ancestors, is_wildcard, parent};
 use crate::plan::zone::{APEX, CUT, DNAME, Link, Node, SET_HEADER, Slot, Zone, Zones, hash, set_header};
 use crate::spec::Diagnostic;
-use crate::spec::diagnostic::Place;
 use crate::spec::master::ZoneFile;
 
 /// Puts zones together, and says what is wrong with them.
@@ -38,16 +37,11 @@ impl Builder {
         Self { to_steer: names.into_iter().map(lower).collect(), ..Self::default() }
     }
 
-    /// Adds a zone. Reports: no or two SOA, no NS, records out of the zone, a CNAME beside other data,
-    /// missing glue, records below a cut that are no glue (warning), differing TTLs in a set (warning) ...
+    /// Adds a zone; each origin once. Reports: no or two SOA, no NS, records out of the zone, a CNAME beside
+    /// other data, missing glue, records below a cut that are no glue (warning), differing TTLs in a set
+    /// (warning) ...
     pub fn add(&mut self, file: &ZoneFile, diagnostics: &mut Vec<Diagnostic>) {
         let apex = file.origin.as_slice().to_ascii_lowercase();
-        if self.apex_of(&apex).is_some_and(|zone| self.zones.name_at(self.zones.zones[zone].apex) == apex) {
-            let place = Place::new(&file.sources[0], 0..0);
-            let message = format!("a second zone file for `{}`", file.origin);
-            diagnostics.push(Diagnostic::error("duplicate-zone", place, message));
-            return;
-        }
         let mut findings = Findings::new(file, diagnostics);
         let gathered = Gathered::read(file, &apex, |record| findings.outside(record));
         let dropped = check(&gathered, &self.to_steer, &mut findings);

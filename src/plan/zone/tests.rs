@@ -174,13 +174,6 @@ fn what_is_wrong_a_thousand_times_is_shown_twenty_times() {
 }
 
 #[test]
-fn one_zone_is_added_once() {
-    let (builder, found) = build(&[("example.org", HEAD), ("EXAMPLE.org", HEAD)]);
-    assert_eq!(found.iter().map(|found| found.code).collect::<Vec<_>>(), ["duplicate-zone"]);
-    assert_eq!(builder.build().len(), 1);
-}
-
-#[test]
 fn a_name_belongs_to_the_deepest_zone() {
     let (builder, _) = build(&[("example.org", HEAD), ("sub.example.org", HEAD), ("example.net", HEAD)]);
     let zone_of = |owner: &str| builder.zone_of(&name(owner)).map(|apex| apex.to_string());
