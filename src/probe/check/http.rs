@@ -1,60 +1,118 @@
-//! One HTTP/1.1 exchange: the request is written once, the reply is read no further than needed.
+//! One HTTP/1.1 exchange: a status, and the start of a body if a text is looked for in it.
 //!
-//! A check wants less than an HTTP client gives (a status and the start of a body, on a connection of its
-//! own, following nothing) and more: the time of the bare connect, the certificate's end even when that is
-//! what failed, and a hard bound on what a hostile endpoint can make us hold. So it speaks over the stream
-//! that the other checks use.
+//! ```text
+//!   Pinned client --> request --> reply --> status --> at most BODY_MAX of the body --> drop
+//! ```
+//!
+//! The connection is dropped as soon as enough is seen, so that an endpoint that floods us or never ends
+//! gains nothing. How much of a header is read, the client bounds: a hundred lines, less than half a MiB.
 
-use std::fmt::Write;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use reqwest::Response;
+use reqwest::header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use reqwest::tls::TlsInfo;
+use rustls::pki_types::CertificateDer;
 
-use super::reply::{Framing, Reply};
-use super::{Seen, Stage, Trouble};
+use super::client::Pinned;
+use super::{Seen, Stage, Trouble, certificate};
 use crate::health::Kind;
 use crate::model::Expect;
 
-/// What is asked, and what is a good reply.
+/// What is asked, and what is a good reply; or why it cannot be asked, which fails every check of the target.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    request: Box<str>,
-    /// A reply to HEAD has no body, whatever its header says.
-    bodiless: bool,
+    ready: Result<Ready, Trouble>,
     expect: Expect,
 }
 
+#[derive(Debug)]
+struct Ready {
+    client: Pinned,
+    request: reqwest::Request,
+}
+
+/// What the request says, as the operator wrote it. `headers` replace what would be sent of ourselves under
+/// the same name.
+#[derive(Debug)]
+pub(super) struct Wording<'a> {
+    pub(super) method: &'a str,
+    pub(super) path: &'a str,
+    pub(super) authority: &'a str,
+    pub(super) headers: &'a [(Box<str>, Box<str>)],
+}
+
 impl Exchange {
-    /// `headers` replace what would be sent of ourselves under the same name.
-    pub(super) fn new(
-        method: &str,
-        path: &str,
-        authority: &str,
-        headers: &[(Box<str>, Box<str>)],
-        expect: &Expect,
-    ) -> Self {
-        let request = written(method, path, authority, headers);
-        Self { request, bodiless: method == "HEAD", expect: expect.clone() }
+    pub(super) fn new(client: Result<Pinned, Box<str>>, wording: &Wording<'_>, expect: &Expect) -> Self {
+        let ready = client.map_err(|reason| Trouble::endpoint(Kind::Tls, reason)).and_then(|client| {
+            let request =
+                written(&client, wording).map_err(|reason| Trouble::endpoint(Kind::Other, reason))?;
+            Ok(Ready { client, request })
+        });
+        Self { ready, expect: expect.clone() }
     }
 
-    /// Asks over a fresh stream, and judges what comes.
-    pub(super) async fn run<S>(&self, mut stream: S, seen: &mut Seen) -> Result<(), Trouble>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        seen.stage = Stage::Reply;
-        stream.write_all(self.request.as_bytes()).await?;
-        stream.flush().await?;
-        let mut reply = Reply::new(stream);
-        let head = reply.head().await?;
-        if !self.expect.status.iter().any(|range| range.contains(&head.status)) {
-            return Err(Trouble::endpoint(Kind::Status, format!("status {}", head.status)));
+    /// Asks over a fresh connection, and judges what comes.
+    pub(super) async fn run(&self, seen: &mut Seen) -> Result<(), Trouble> {
+        let reply = self.ready.as_ref().map_err(Trouble::clone)?.ask(seen).await?;
+        let status = reply.status().as_u16();
+        if !self.expect.status.iter().any(|range| range.contains(&status)) {
+            return Err(Trouble::endpoint(Kind::Status, format!("status {status}")));
         }
         let Some(text) = &self.expect.body else { return Ok(()) };
         seen.stage = Stage::Body;
-        let framing = if self.bodiless { Framing::Length(0) } else { head.framing };
-        reply.find(text.as_bytes(), framing).await
+        find(text.as_bytes(), reply, seen).await
     }
+}
+
+impl Ready {
+    /// Waits for the reply's header, and notes what the connection shows even if no reply comes.
+    async fn ask(&self, seen: &mut Seen) -> Result<Response, Trouble> {
+        seen.stage = if self.client.is_encrypted() { Stage::SecureConnect } else { Stage::Connect };
+        let request = self.request.try_clone().expect("a request without a body can be cloned");
+        let mut asking = pin!(self.client.execute(request));
+        let asked = poll_fn(|context| {
+            let polled = asking.as_mut().poll(context);
+            // Noted at each step: the deadline may leave no later one.
+            if let Some(rtt) = self.client.last_connect() {
+                seen.rtt = Some(rtt);
+                seen.stage = Stage::Reply;
+            }
+            polled
+        });
+        let reply = asked.await.map_err(|error| Trouble::of_exchange(&error, seen))?;
+        let shown = reply.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate);
+        seen.certificate_end = shown.and_then(|shown| certificate::end_of(&CertificateDer::from(shown)));
+        Ok(reply)
+    }
+}
+
+/// Reads the body until `text` is found or cannot be found any more within [`BODY_MAX`] bytes.
+async fn find(text: &[u8], mut reply: Response, seen: &mut Seen) -> Result<(), Trouble> {
+    let mut body = Vec::new();
+    while body.len() < BODY_MAX {
+        let piece = reply.chunk().await.map_err(|error| Trouble::of_exchange(&error, seen))?;
+        let Some(piece) = piece else {
+            return Err(lacks_text(format!("the {} bytes of the body", body.len())));
+        };
+        // The text may have begun in what was searched already.
+        let from = body.len().saturating_sub(text.len());
+        body.extend_from_slice(&piece[..piece.len().min(BODY_MAX - body.len())]);
+        if contains(&body[from..], text) {
+            return Ok(());
+        }
+    }
+    Err(lacks_text(format!("the first {BODY_MAX} bytes of the body")))
+}
+
+fn contains(bytes: &[u8], text: &[u8]) -> bool {
+    text.is_empty() || bytes.windows(text.len()).any(|window| window == text)
+}
+
+fn lacks_text(place: String) -> Trouble {
+    Trouble::endpoint(Kind::Body, format!("the text is not in {place}"))
 }
 
 /// What the Host header says: what the operator wrote, else the address, with its port if it is not the
@@ -69,48 +127,140 @@ pub(super) fn authority(host: Option<&str>, to: SocketAddr, encrypted: bool) -> 
     }
 }
 
-/// The request as it goes over the wire.
-fn written(method: &str, path: &str, authority: &str, headers: &[(Box<str>, Box<str>)]) -> Box<str> {
-    let ours = [("Host", authority), ("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Connection", "close")];
-    let is_set = |name: &str| headers.iter().any(|(set, _)| set.eq_ignore_ascii_case(name));
-    let ours = ours.into_iter().filter(|(name, _)| !is_set(name));
-    let theirs = headers.iter().map(|(name, value)| (&**name, &**value));
-    let mut request = format!("{method} {path} HTTP/1.1\r\n");
-    for (name, value) in ours.chain(theirs) {
-        write!(request, "{name}: {value}\r\n").expect("a string takes all that is written to it");
-    }
-    request.push_str("\r\n");
-    request.into()
+fn written(client: &Pinned, wording: &Wording<'_>) -> Result<reqwest::Request, String> {
+    let Wording { method, path, .. } = wording;
+    let method = method.parse().map_err(|_| format!("\"{}\" is not a method", method.escape_debug()))?;
+    let mut request = reqwest::Request::new(method, client.url(path)?);
+    *request.headers_mut() = headers(wording)?;
+    Ok(request)
 }
 
-const USER_AGENT: &str = concat!("windrose/", env!("CARGO_PKG_VERSION"), " (health check)");
+fn headers(wording: &Wording<'_>) -> Result<HeaderMap, String> {
+    let mut theirs = HeaderMap::new();
+    for (name, value) in wording.headers {
+        let parsed_name = HeaderName::from_bytes(name.as_bytes());
+        let parsed_name = parsed_name.map_err(|_| format!("\"{}\" names no header", name.escape_debug()))?;
+        theirs.append(parsed_name, header_value(value)?);
+    }
+    let ours = [
+        (HOST, header_value(wording.authority)?),
+        (USER_AGENT, HeaderValue::from_static(OUR_NAME)),
+        (ACCEPT, HeaderValue::from_static("*/*")),
+        (CONNECTION, HeaderValue::from_static("close")),
+    ];
+    for (name, value) in ours {
+        theirs.entry(name).or_insert(value);
+    }
+    Ok(theirs)
+}
+
+fn header_value(value: &str) -> Result<HeaderValue, String> {
+    value.parse().map_err(|_| format!("\"{}\" cannot be sent in a header", value.escape_debug()))
+}
+
+const OUR_NAME: &str = concat!("windrose/", env!("CARGO_PKG_VERSION"), " (health check)");
+/// The text must be in so many bytes at the start of the body; no more is looked at.
+const BODY_MAX: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpStream;
+    use tokio::sync::mpsc;
+
+    use super::super::servers;
+    use super::super::tls::Trust;
     use super::*;
 
     fn set(name: &str, value: &str) -> (Box<str>, Box<str>) {
         (name.into(), value.into())
     }
 
-    #[test]
-    fn a_request_says_who_asks_and_that_it_will_not_ask_again() {
-        let request = written("GET", "/healthz?deep=1", "www.example.org", &[set("X-Probe", "windrose")]);
-        let version = env!("CARGO_PKG_VERSION");
-        let wanted = format!(
-            "GET /healthz?deep=1 HTTP/1.1\r\nHost: www.example.org\r\nUser-Agent: windrose/{version} (health check)\r\n\
-             Accept: */*\r\nConnection: close\r\nX-Probe: windrose\r\n\r\n"
-        );
-        assert_eq!(&*request, wanted);
+    fn asking(to: SocketAddr, wording: &Wording<'_>, text: &str) -> Exchange {
+        let expect = Expect { status: vec![200..=299], body: Some(text.into()) };
+        Exchange::new(Pinned::plain(to, &mut Trust::new()), wording, &expect)
     }
 
-    #[test]
-    fn what_the_operator_sets_replaces_what_we_would_send() {
-        let request = written("GET", "/", "a.example", &[set("user-agent", "me"), set("HOST", "b.example")]);
+    fn get(path: &str) -> Wording<'_> {
+        Wording { method: "GET", path, authority: "www.example.org", headers: &[] }
+    }
+
+    /// How a reply in the given pieces, followed by the end, is judged.
+    async fn judge(pieces: &[&'static [u8]], text: &str) -> Result<(), (Kind, String)> {
+        let pieces = pieces.to_vec();
+        let reply = move |mut stream: TcpStream| {
+            let pieces = pieces.clone();
+            async move {
+                servers::read_request(&mut stream).await;
+                for piece in pieces {
+                    let _ = stream.write_all(piece).await;
+                }
+            }
+        };
+        let to = servers::serve(reply).await;
+        let judged = asking(to, &get("/"), text).run(&mut Seen::default()).await;
+        judged.map_err(|trouble| match trouble {
+            Trouble::Endpoint { kind, detail } => (kind, detail.to_string()),
+            Trouble::Machine(not_run) => panic!("{not_run:?}"),
+        })
+    }
+
+    /// The lines of the request that an endpoint gets to see, sorted.
+    async fn received(wording: &Wording<'_>) -> Vec<String> {
+        let (requests, mut request) = mpsc::channel(1);
+        let to = servers::serve(move |mut stream| {
+            let requests = requests.clone();
+            async move { requests.send(servers::read_request(&mut stream).await).await.unwrap() }
+        });
+        let _ = asking(to.await, wording, "").run(&mut Seen::default()).await;
+        let request = String::from_utf8(request.recv().await.unwrap()).unwrap();
+        let mut lines: Vec<_> = request.trim_end().lines().map(str::to_string).collect();
+        lines[1..].sort();
+        lines
+    }
+
+    #[tokio::test]
+    async fn a_request_says_who_asks_and_that_it_will_not_ask_again() {
+        let headers = [set("X-Probe", "windrose")];
+        let lines = received(&Wording { headers: &headers, ..get("/healthz?deep=1") }).await;
+        let agent = format!("user-agent: {OUR_NAME}");
         assert_eq!(
-            &*request,
-            "GET / HTTP/1.1\r\nAccept: */*\r\nConnection: close\r\nuser-agent: me\r\nHOST: b.example\r\n\r\n"
+            lines,
+            [
+                "GET /healthz?deep=1 HTTP/1.1",
+                "accept: */*",
+                "connection: close",
+                "host: www.example.org",
+                &agent,
+                "x-probe: windrose"
+            ]
         );
+    }
+
+    #[tokio::test]
+    async fn what_the_operator_sets_replaces_what_we_would_send() {
+        let headers = [set("user-agent", "me"), set("HOST", "B.example:81"), set("X", "1"), set("X", "2")];
+        let lines = received(&Wording { headers: &headers, ..get("/") }).await;
+        let wanted =
+            ["accept: */*", "connection: close", "host: B.example:81", "user-agent: me", "x: 1", "x: 2"];
+        assert_eq!(lines[1..], wanted);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_asked_fails_the_check_and_says_so() {
+        let to = "192.0.2.1:80".parse().unwrap();
+        let line_end = [set("X", "a\r\nb")];
+        let cases = [
+            (Wording { method: "G T", ..get("/") }, "\"G T\" is not a method"),
+            (Wording { authority: "a\nb", ..get("/") }, "\"a\\nb\" cannot be sent in a header"),
+            (Wording { headers: &line_end, ..get("/") }, "\"a\\r\\nb\" cannot be sent in a header"),
+        ];
+        for (wording, reason) in cases {
+            match asking(to, &wording, "").run(&mut Seen::default()).await {
+                Err(Trouble::Endpoint { kind: Kind::Other, detail }) => assert_eq!(&*detail, reason),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     #[test]
@@ -124,5 +274,70 @@ mod tests {
             authority(Some("www.example.org"), "192.0.2.1:81".parse().unwrap(), false),
             "www.example.org"
         );
+    }
+
+    #[tokio::test]
+    async fn a_body_is_searched_however_it_is_framed() {
+        let replies: [&[u8]; 5] = [
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nall is ok",
+            b"HTTP/1.1 200 OK\r\n\r\nall is ok",
+            b"HTTP/1.0 200\n\nall is ok",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8;x=y\r\nall is o\r\n1\r\nk\r\n0\r\n\r\n",
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\nall is ok",
+        ];
+        for reply in replies {
+            assert_eq!(judge(&[reply], "is ok").await, Ok(()), "{}", reply.escape_ascii());
+            let (kind, _) = judge(&[reply], "wrong").await.unwrap_err();
+            assert_eq!(kind, Kind::Body, "{}", reply.escape_ascii());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_text_counts_only_within_the_first_bytes_of_the_body() {
+        const FILLER: [u8; BODY_MAX] = [b'x'; BODY_MAX];
+        let header: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
+        assert_eq!(judge(&[header, &FILLER[2..], b"ok"], "ok").await, Ok(()));
+        let beyond = judge(&[header, &FILLER[1..], b"ok"], "ok").await;
+        assert_eq!(beyond, Err((Kind::Body, "the text is not in the first 65536 bytes of the body".into())));
+    }
+
+    #[tokio::test]
+    async fn what_follows_a_body_is_not_part_of_it() {
+        let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nall is ok";
+        let reason = "the text is not in the 3 bytes of the body";
+        assert_eq!(judge(&[reply], "ok").await, Err((Kind::Body, reason.into())));
+        assert!(judge(&[b"HTTP/1.1 204 No Content\r\n\r\nok"], "ok").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_reply_that_is_cut_is_a_reset() {
+        let replies: [(&[u8], &str); 4] = [
+            (b"", "connection closed before a reply"),
+            (b"HTTP/1.1 200", "connection closed before a reply"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nall", "connection closed inside the body"),
+            (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nall",
+                "connection closed inside the body",
+            ),
+        ];
+        for (reply, detail) in replies {
+            assert_eq!(judge(&[reply], "ok").await, Err((Kind::Reset, detail.into())));
+        }
+    }
+
+    #[tokio::test]
+    async fn garbage_is_no_reply() {
+        let garbage: [&[u8]; 6] = [
+            b"\x15\x03\x01\0\x02\x02F",
+            b"SSH-2.0-OpenSSH_9.2\r\n",
+            b"HTTP/1.1 2000 OK\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
+        ];
+        for reply in garbage {
+            let (kind, detail) = judge(&[reply], "ok").await.unwrap_err();
+            assert_eq!(kind, Kind::Other, "{}: {detail}", reply.escape_ascii());
+        }
     }
 }

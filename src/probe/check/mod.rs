@@ -9,13 +9,16 @@
 //!            '----------------------------------------------------'
 //! ```
 //!
+//! `tcp` and `tls` work on a socket of ours, `http` and `https` through an HTTP client. The time that is told
+//! of a check is that of its connect; of an `https` check, that of its connect and handshake together.
+//!
 //! Each check makes a connection of its own and leaves nothing behind. What was learned on the way (how
 //! long the connect took, when the certificate ends) is kept even if a later step fails or time runs out.
 
 mod certificate;
+mod client;
 mod connect;
 mod http;
-mod reply;
 #[cfg(test)]
 pub(super) mod servers;
 mod tls;
@@ -33,8 +36,9 @@ use tokio::time::timeout;
 use super::Assignment;
 use crate::health::{Kind, Outcome};
 use crate::model::Ask;
+use client::Pinned;
 use connect::connect;
-use http::Exchange;
+use http::{Exchange, Wording};
 use tls::Handshake;
 use trouble::Trouble;
 
@@ -46,13 +50,13 @@ pub(super) struct Check {
     steps: Steps,
 }
 
-/// What follows the connect.
+/// What is done.
 #[derive(Debug)]
 enum Steps {
     Tcp,
     Tls(Handshake),
-    Http(Exchange),
-    Https(Handshake, Exchange),
+    /// With TLS or without.
+    Http(Box<Exchange>),
 }
 
 /// What a check learns on the way, whatever comes of it.
@@ -68,6 +72,8 @@ struct Seen {
 enum Stage {
     #[default]
     Connect,
+    /// A connect with its handshake, which the HTTP client does not tell apart.
+    SecureConnect,
     Handshake,
     Reply,
     Body,
@@ -80,17 +86,15 @@ impl Check {
         let to = SocketAddr::new(assignment.address, monitor.ask.port());
         let steps = match &monitor.ask {
             Ask::Tcp { .. } => Steps::Tcp,
-            Ask::Tls { tls, .. } => Steps::Tls(Handshake::of_tls(tls, to.ip(), trust)),
+            Ask::Tls { tls, .. } => Steps::Tls(Handshake::new(tls, to.ip(), trust)),
             Ask::Http { tls, method, path, host, headers, expect, .. } => {
-                let authority = http::authority(host.as_deref(), to, tls.is_some());
-                let exchange = Exchange::new(method, path, &authority, headers, expect);
-                match tls {
-                    None => Steps::Http(exchange),
-                    Some(tls) => {
-                        let handshake = Handshake::of_https(tls, host.as_deref(), to.ip(), trust);
-                        Steps::Https(handshake, exchange)
-                    }
-                }
+                let client = match tls {
+                    None => Pinned::plain(to, trust),
+                    Some(tls) => Pinned::encrypted(to, tls, host.as_deref(), trust),
+                };
+                let authority = &http::authority(host.as_deref(), to, tls.is_some());
+                let wording = Wording { method, path, authority, headers };
+                Steps::Http(Box::new(Exchange::new(client, &wording, expect)))
             }
         };
         Self { to, timeout: monitor.timeout, steps }
@@ -113,19 +117,15 @@ impl Check {
     }
 
     async fn take_steps(&self, seen: &mut Seen) -> Result<(), Trouble> {
-        let stream = connect(self.to, seen).await?;
         match &self.steps {
-            Steps::Tcp => Ok(()),
+            Steps::Tcp => connect(self.to, seen).await.map(drop),
             Steps::Tls(handshake) => {
+                let stream = connect(self.to, seen).await?;
                 let stream = handshake.shake(stream, seen).await?;
                 tls::close(stream).await;
                 Ok(())
             }
-            Steps::Http(exchange) => exchange.run(stream, seen).await,
-            Steps::Https(handshake, exchange) => {
-                let stream = handshake.shake(stream, seen).await?;
-                exchange.run(stream, seen).await
-            }
+            Steps::Http(exchange) => exchange.run(seen).await,
         }
     }
 }
@@ -134,6 +134,7 @@ impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Stage::Connect => "connection",
+            Stage::SecureConnect => "connection with TLS",
             Stage::Handshake => "TLS handshake",
             Stage::Reply => "reply",
             Stage::Body => "text in the body",
@@ -198,6 +199,10 @@ mod tests {
         TlsAsk { name: None, verify: true, roots: Some(roots.into()), warn_before: Duration::ZERO }
     }
 
+    fn unjudged() -> TlsAsk {
+        TlsAsk { name: None, verify: false, roots: None, warn_before: Duration::ZERO }
+    }
+
     fn detail(outcome: &Outcome) -> &str {
         outcome.detail.as_deref().unwrap_or("")
     }
@@ -222,7 +227,7 @@ mod tests {
     #[tokio::test]
     async fn a_closed_port_refuses_whatever_is_asked() {
         let (to, _held) = servers::closed();
-        let tls = TlsAsk { name: None, verify: false, roots: None, warn_before: Duration::ZERO };
+        let tls = unjudged();
         let port = to.port();
         for ask in [Ask::Tcp { port }, Ask::Tls { port, tls }, http(to, None)] {
             let outcome = check(to, LONG, ask).await;
@@ -238,9 +243,15 @@ mod tests {
         let failing = servers::replying("HTTP/1.1 503 Service Unavailable\r\n\r\n").await;
         let outcome = check(failing, LONG, http(failing, None)).await;
         assert_eq!((outcome.kind, detail(&outcome)), (Kind::Status, "status 503"));
-        let redirecting = servers::replying("HTTP/1.1 301 Moved Permanently\r\nLocation: /\r\n\r\n").await;
-        let outcome = check(redirecting, LONG, http(redirecting, None)).await;
-        assert_eq!((outcome.kind, detail(&outcome)), (Kind::Status, "status 301"));
+        for elsewhere in [
+            "HTTP/1.1 301 Moved Permanently\r\nLocation: /\r\n\r\n",
+            "HTTP/1.1 301 Moved Permanently\r\nLocation: https://192.0.2.1/\r\n\r\n",
+            "HTTP/1.1 301 Moved Permanently\r\nLocation: http://[\r\n\r\n",
+        ] {
+            let redirecting = servers::replying(elsewhere).await;
+            let outcome = check(redirecting, LONG, http(redirecting, None)).await;
+            assert_eq!((outcome.kind, detail(&outcome)), (Kind::Status, "status 301"));
+        }
     }
 
     #[tokio::test]
@@ -257,11 +268,15 @@ mod tests {
         assert_eq!((outcome.kind, detail(&outcome)), (Kind::Timeout, "no reply within 200ms"));
         assert!(outcome.rtt.is_some(), "the connect was timed before the reply was late");
 
-        let tls = TlsAsk { name: None, verify: false, roots: None, warn_before: Duration::ZERO };
+        let tls = unjudged();
         let outcome = check(silent, SHORT, Ask::Tls { port: silent.port(), tls }).await;
         assert_eq!((outcome.kind, detail(&outcome)), (Kind::Timeout, "no TLS handshake within 200ms"));
 
+        let outcome = check(silent, SHORT, https(silent, "a.example", unjudged())).await;
+        assert_eq!((outcome.kind, detail(&outcome)), (Kind::Timeout, "no connection with TLS within 200ms"));
+
         let in_body = servers::serve(|mut stream| async move {
+            servers::read_request(&mut stream).await;
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nnot yet").await;
             std::future::pending::<()>().await;
         });
@@ -274,6 +289,7 @@ mod tests {
     async fn an_endpoint_that_trickles_gains_no_time() {
         // A byte each time the deadline's clock moves at all: never a pause that a read timeout would see.
         let to = servers::serve(|mut stream| async move {
+            servers::read_request(&mut stream).await;
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nX-Filler: ").await;
             let mut ticks = tokio::time::interval(Duration::from_millis(1));
             while stream.write_all(b"x").await.is_ok() {
@@ -296,14 +312,18 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_http_fails_at_once() {
-        let to = servers::serve(|mut stream| async move {
-            let _ = stream.write_all(b"220 mail.example.org ESMTP\r\n").await;
-            std::future::pending::<()>().await;
-        });
-        let to = to.await;
-        let outcome = check(to, LONG, http(to, None)).await;
-        assert_eq!(outcome.kind, Kind::Other);
-        assert_eq!(detail(&outcome), r#"not HTTP/1.1: "220 mail.example.org ESMTP\r\n""#);
+        for speaks_first in [true, false] {
+            let to = servers::serve(move |mut stream| async move {
+                if !speaks_first {
+                    servers::read_request(&mut stream).await;
+                }
+                let _ = stream.write_all(b"220 mail.example.org ESMTP\r\n").await;
+                std::future::pending::<()>().await;
+            });
+            let to = to.await;
+            let outcome = check(to, LONG, http(to, None)).await;
+            assert_eq!(outcome.kind, Kind::Other, "{outcome:?}");
+        }
     }
 
     #[tokio::test]
@@ -371,7 +391,7 @@ mod tests {
     #[tokio::test]
     async fn without_verification_any_certificate_passes_and_its_end_is_known() {
         let to = servers::encrypted(servers::self_signed("b.example", 2009), "").await;
-        let tls = TlsAsk { name: None, verify: false, roots: None, warn_before: Duration::ZERO };
+        let tls = unjudged();
         let outcome = check(to, LONG, Ask::Tls { port: to.port(), tls }).await;
         assert_eq!((outcome.kind, outcome.certificate_end), (Kind::Ok, Some(YEAR_2010)), "{outcome:?}");
     }
@@ -383,9 +403,11 @@ mod tests {
             std::future::pending::<()>().await;
         });
         let to = to.await;
-        let tls = TlsAsk { name: None, verify: false, roots: None, warn_before: Duration::ZERO };
-        let outcome = check(to, LONG, Ask::Tls { port: to.port(), tls }).await;
-        assert_eq!(outcome.kind, Kind::Tls, "{outcome:?}");
+        let tls = unjudged();
+        for ask in [Ask::Tls { port: to.port(), tls: tls.clone() }, https(to, "a.example", tls)] {
+            let outcome = check(to, LONG, ask).await;
+            assert_eq!(outcome.kind, Kind::Tls, "{outcome:?}");
+        }
     }
 
     #[tokio::test]

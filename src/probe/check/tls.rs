@@ -3,7 +3,8 @@
 //! ```text
 //!   TlsAsk { verify, roots } --> Trust --> one ClientConfig per way of judging, shared by all targets
 //!                                              |
-//!   TlsAsk { name }, host, address --> ServerName --> Handshake --> TlsStream, the certificate's end
+//!   TlsAsk { name }, host, address --> ServerName --> tls:   Handshake --> TlsStream, the certificate's end
+//!                                              '----> https: the HTTP client makes the handshake
 //! ```
 //!
 //! The provider (ring) is handed to each configuration; the process-wide default is neither set nor read.
@@ -51,12 +52,50 @@ enum Judge {
     Machine,
     File(Box<str>),
     Nobody,
+    /// No certificate is good.
+    Closed,
 }
 
 impl Trust {
     /// Nothing is read before it is asked for.
     pub(in crate::probe) fn new() -> Self {
         Self { provider: Arc::new(ring::default_provider()), ready: HashMap::new(), machine: machine_roots }
+    }
+
+    /// For a client that makes no handshake, but must be given a configuration.
+    pub(super) fn of_plain(&mut self) -> Result<Arc<ClientConfig>, Box<str>> {
+        self.config(Way { judge: Judge::Closed, alpn: None })
+    }
+
+    /// For an `https` check: asks for HTTP/1.1, and for the name of `ask`, else of `host`, else the address.
+    pub(super) fn of_https(
+        &mut self,
+        ask: &TlsAsk,
+        host: Option<&str>,
+        address: IpAddr,
+    ) -> Result<Judged, Box<str>> {
+        let name = ask.name.as_deref().or(host.map(without_port));
+        self.judged(ask, name, Some(b"http/1.1"), address)
+    }
+
+    fn judged(
+        &mut self,
+        ask: &TlsAsk,
+        name: Option<&str>,
+        alpn: Option<&'static [u8]>,
+        address: IpAddr,
+    ) -> Result<Judged, Box<str>> {
+        let name = match name {
+            Some(name) => ServerName::try_from(name.to_string())
+                .map_err(|_| format!("\"{}\" is not a host name", name.escape_debug()))?,
+            None => ServerName::from(address),
+        };
+        let judge = match (ask.verify, &ask.roots) {
+            (false, _) => Judge::Nobody,
+            (true, Some(path)) => Judge::File(path.clone()),
+            (true, None) => Judge::Machine,
+        };
+        Ok((self.config(Way { judge, alpn })?, name))
     }
 
     fn config(&mut self, way: Way) -> Result<Arc<ClientConfig>, Box<str>> {
@@ -74,6 +113,7 @@ impl Trust {
         let builder = match &way.judge {
             Judge::Machine => builder.with_root_certificates((self.machine)()?),
             Judge::File(path) => builder.with_root_certificates(roots_of(path)?),
+            Judge::Closed => builder.with_root_certificates(RootCertStore::empty()),
             Judge::Nobody => builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(AnyCertificate(Arc::clone(&self.provider)))),
@@ -86,43 +126,18 @@ impl Trust {
     }
 }
 
+/// How a certificate is judged, and the name it must be for.
+pub(super) type Judged = (Arc<ClientConfig>, ServerName<'static>);
+
 /// A handshake that is ready to be made; or why it cannot be, which fails every check of the target.
 #[derive(Debug)]
 pub(super) struct Handshake {
-    ready: Result<(Arc<ClientConfig>, ServerName<'static>), Box<str>>,
+    ready: Result<Judged, Box<str>>,
 }
 
 impl Handshake {
-    /// For a `tls` check.
-    pub(super) fn of_tls(ask: &TlsAsk, address: IpAddr, trust: &mut Trust) -> Self {
-        Self::new(ask, ask.name.as_deref(), None, address, trust)
-    }
-
-    /// For an `https` check: asks for HTTP/1.1.
-    pub(super) fn of_https(ask: &TlsAsk, host: Option<&str>, address: IpAddr, trust: &mut Trust) -> Self {
-        let name = ask.name.as_deref().or(host.map(without_port));
-        Self::new(ask, name, Some(b"http/1.1"), address, trust)
-    }
-
-    fn new(
-        ask: &TlsAsk,
-        name: Option<&str>,
-        alpn: Option<&'static [u8]>,
-        address: IpAddr,
-        trust: &mut Trust,
-    ) -> Self {
-        let name = match name {
-            Some(name) => ServerName::try_from(name.to_string())
-                .map_err(|_| format!("\"{}\" is not a host name", name.escape_debug()).into()),
-            None => Ok(ServerName::from(address)),
-        };
-        let judge = match (ask.verify, &ask.roots) {
-            (false, _) => Judge::Nobody,
-            (true, Some(path)) => Judge::File(path.clone()),
-            (true, None) => Judge::Machine,
-        };
-        let ready = name.and_then(|name| Ok((trust.config(Way { judge, alpn })?, name)));
-        Self { ready }
+    pub(super) fn new(ask: &TlsAsk, address: IpAddr, trust: &mut Trust) -> Self {
+        Self { ready: trust.judged(ask, ask.name.as_deref(), None, address) }
     }
 
     /// Makes the handshake, and notes when the endpoint's certificate ends, also if that was why it failed.
@@ -152,10 +167,15 @@ pub(super) async fn close(mut stream: TlsStream<TcpStream>) {
 }
 
 fn failed(error: io::Error, seen: &mut Seen) -> Trouble {
-    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
-        return error.into();
-    };
-    let detail = match tls {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(tls) => refused(tls, seen),
+        None => error.into(),
+    }
+}
+
+/// Why a handshake failed. An expired certificate's end is noted.
+pub(super) fn refused(error: &rustls::Error, seen: &mut Seen) -> Trouble {
+    let detail = match error {
         rustls::Error::InvalidCertificate(reason) => {
             if let CertificateError::ExpiredContext { not_after, .. } = reason {
                 seen.certificate_end = i64::try_from(not_after.as_secs()).ok();

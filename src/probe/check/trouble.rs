@@ -1,11 +1,13 @@
 //! Why a check did not pass: the endpoint's fault, or this machine's.
 
-use std::io;
+use std::error::Error;
+use std::{io, iter};
 
+use super::{Seen, Stage, tls};
 use crate::health::Kind;
 
 /// What ended a check early.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Trouble {
     /// The endpoint, or the way to it, failed the check.
     Endpoint {
@@ -20,7 +22,7 @@ pub(super) enum Trouble {
 
 /// A check that could not be run says nothing of the endpoint. A machine out of descriptors or ports must
 /// not report the whole world down.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::probe) struct NotRun {
     /// What this machine lacks.
     pub(in crate::probe) reason: Box<str>,
@@ -36,10 +38,43 @@ impl Trouble {
         }
         Trouble::Endpoint { kind, detail: detail.into() }
     }
+
+    /// What ended an HTTP exchange. The client wraps that in errors of its own; what counts is within.
+    pub(super) fn of_exchange(error: &(dyn Error + 'static), seen: &mut Seen) -> Self {
+        let cut = match seen.stage {
+            Stage::Body => "connection closed inside the body",
+            _ => "connection closed before a reply",
+        };
+        for cause in causes(error) {
+            if let Some(error) = cause.downcast_ref::<rustls::Error>() {
+                return tls::refused(error, seen);
+            }
+            match cause.downcast_ref::<hyper::Error>() {
+                Some(error) if error.is_incomplete_message() => return Trouble::endpoint(Kind::Reset, cut),
+                Some(error) if error.is_parse() => {
+                    return Trouble::endpoint(Kind::Other, format!("no HTTP/1.1 reply: {error}"));
+                }
+                _ => {}
+            }
+        }
+        match io_cause(error) {
+            Some(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Trouble::endpoint(Kind::Reset, cut)
+            }
+            Some(error) => error.into(),
+            None => Trouble::endpoint(Kind::Other, innermost(error).to_string()),
+        }
+    }
 }
 
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&io::Error> for Trouble {
+    fn from(error: &io::Error) -> Self {
         if let Some(errno) = error.raw_os_error().map(nix::errno::Errno::from_raw)
             && lacking(errno)
         {
@@ -58,6 +93,27 @@ impl From<io::Error> for Trouble {
         };
         Trouble::endpoint(kind, words)
     }
+}
+
+/// The innermost error of the system, which says most.
+pub(super) fn io_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    causes(error).filter_map(|cause| cause.downcast_ref()).last()
+}
+
+/// The error that all the others wrap.
+pub(super) fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    causes(error).last().unwrap_or(error)
+}
+
+/// An error and those within it, from the outermost.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    iter::successors(Some(error), |&error| {
+        // `source` of an `io::Error` passes over the error it wraps.
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        }
+    })
 }
 
 /// Errors of `socket` and `connect` that speak of this machine alone.
@@ -100,6 +156,18 @@ mod tests {
         for errno in [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::EADDRNOTAVAIL] {
             assert_eq!(kind_of(errno), None, "{errno}");
         }
+    }
+
+    #[test]
+    fn an_error_is_told_by_what_it_wraps() {
+        let of = |error: io::Error| Trouble::of_exchange(&error, &mut Seen::default());
+        let wrapped = |errno: Errno| io::Error::other(io::Error::from_raw_os_error(errno as i32));
+        let refused = of(io::Error::other(wrapped(Errno::ECONNREFUSED)));
+        assert!(matches!(refused, Trouble::Endpoint { kind: Kind::Refused, .. }), "{refused:?}");
+        let lacking = of(wrapped(Errno::EMFILE));
+        assert!(matches!(lacking, Trouble::Machine(_)), "{lacking:?}");
+        let tls = of(io::Error::other(io::Error::other(rustls::Error::DecryptError)));
+        assert!(matches!(tls, Trouble::Endpoint { kind: Kind::Tls, .. }), "{tls:?}");
     }
 
     #[test]
