@@ -63,7 +63,12 @@ impl Row {
         let row = |promise: Promise| {
             let endpoint = &inventory.endpoints[promise.endpoint.index()].name;
             let monitor = &inventory.monitors[promise.monitor.index()].name;
-            Row { name: promise.name.to_string(), slowest: format!("{endpoint} ({monitor})"), promise }
+            let mut slowest = format!("{endpoint} ({monitor})");
+            if let Some(unwatched) = promise.unwatched {
+                let name = &inventory.endpoints[unwatched.index()].name;
+                slowest += &format!("; never for {name}, which has no monitor");
+            }
+            Row { name: promise.name.to_string(), slowest, promise }
         };
         promises(plan, report_interval).into_iter().map(row).collect()
     }
