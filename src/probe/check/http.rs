@@ -294,7 +294,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_text_counts_only_within_the_first_bytes_of_the_body() {
-        const FILLER: [u8; BODY_MAX] = [b'x'; BODY_MAX];
+        static FILLER: [u8; BODY_MAX] = [b'x'; BODY_MAX];
         let header: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
         assert_eq!(judge(&[header, &FILLER[2..], b"ok"], "ok").await, Ok(()));
         let beyond = judge(&[header, &FILLER[1..], b"ok"], "ok").await;
