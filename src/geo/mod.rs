@@ -9,6 +9,10 @@
 //! and the depth of the match is the EDNS scope prefix.
 
 mod distance;
+pub mod embedded;
+pub mod facts;
+pub mod hubs;
+mod matcher;
 mod tree;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,24 +20,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::{IpNet, Ipv4Net};
 
 pub use distance::{biased, kilometres};
+pub use facts::{Facts, FactsBuilder};
+pub use matcher::{Continent, Country, Matcher, NoCode, Subdivision};
 pub use tree::{Address, Leaf, Prefix, Tree};
 
 use crate::model::RegionId;
-
-/// One rule that places clients.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Matcher {
-    /// `net:198.51.100.0/24`: an address prefix. The longest match wins.
-    Net(IpNet),
-}
-
-impl std::fmt::Display for Matcher {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Matcher::Net(net) => write!(f, "net:{net}"),
-        }
-    }
-}
 
 /// Where a client is, as far as answers go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +48,8 @@ impl GeoMap {
     /// prefix the later counts.
     pub fn compile(matchers: Vec<(Matcher, RegionId)>, default: RegionId) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for (Matcher::Net(net), region) in &matchers {
+        for (matcher, region) in &matchers {
+            let Matcher::Net(net) = matcher else { continue };
             let net = unmapped(*net);
             let family = if net.addr().is_ipv4() { &mut v4 } else { &mut v6 };
             family.push((net.into(), *region));
@@ -90,6 +82,7 @@ impl GeoMap {
         let client = client.to_canonical();
         let net = |matcher: &Matcher| match matcher {
             Matcher::Net(net) => unmapped(*net),
+            _ => IpNet::default(),
         };
         let rules = self.matchers.iter().map(|(matcher, _)| matcher);
         rules.filter(|rule| net(rule).contains(&client)).max_by_key(|rule| net(rule).prefix_len())

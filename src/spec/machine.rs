@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::spec::reader::{ListOf, NAME, Problem, TEXT, Table, Time, Truth, Whole, Written, key};
 use crate::spec::{Diagnostic, Source, Spanned, reader};
 
@@ -17,6 +19,8 @@ pub struct Machine {
     pub machine: Identity,
     /// `[dns]`
     pub dns: Dns,
+    /// `[geo]`
+    pub geo: Geo,
     /// `[probe]`
     pub probe: Probe,
     /// `[control]`
@@ -41,6 +45,8 @@ pub struct Dns {
     pub workers: usize,
     /// `client_subnet`: believe the option of RFC 7871; default true.
     pub client_subnet: bool,
+    /// `client_subnet_from`: the resolvers whose option is believed; default all.
+    pub client_subnet_from: Vec<IpNet>,
     /// `udp_payload`: largest UDP response, 512..=4096; default 1232.
     pub udp_payload: u16,
     /// `tcp_connections`: at most so many in all; default 1000.
@@ -51,6 +57,15 @@ pub struct Dns {
     pub tcp_idle: Duration,
     /// `tcp_write`: a client that does not take its answer this long is cut off; default 5 s.
     pub tcp_write: Duration,
+}
+
+/// `[geo]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Geo {
+    /// `databases`: of each fact the first that knows it counts; `None`: whatever is at the usual paths.
+    pub databases: Option<Vec<String>>,
+    /// `max_age`: an older database is warned of, and does not replace a younger one; default 180 days.
+    pub max_age: Duration,
 }
 
 /// `[probe]`
@@ -86,12 +101,14 @@ impl Default for Machine {
                 ],
                 workers: 0,
                 client_subnet: true,
+                client_subnet_from: vec![IpNet::V4(Default::default()), IpNet::V6(Default::default())],
                 udp_payload: 1232,
                 tcp_connections: 1000,
                 tcp_connections_per_client: 50,
                 tcp_idle: Duration::from_secs(10),
                 tcp_write: Duration::from_secs(5),
             },
+            geo: Geo { databases: None, max_age: Duration::from_secs(180 * 24 * 60 * 60) },
             probe: Probe {
                 enabled: true,
                 report_interval: Duration::from_secs(2),
@@ -122,6 +139,7 @@ fn machine(table: &mut Table<'_>) -> Machine {
         state: table.defaulted(state, TEXT, default.state),
         machine: table.section(key("machine", "Who this machine is."), identity),
         dns: table.section(key("dns", "Where and how DNS is answered."), dns),
+        geo: default.geo,
         probe: table.section(key("probe", "The checks that run from this machine."), probe),
         control: table.section(key("control", "How this machine is asked and told."), control),
     };
@@ -153,6 +171,7 @@ fn dns(table: &mut Table<'_>) -> Dns {
             Truth,
             default.client_subnet,
         ),
+        client_subnet_from: default.client_subnet_from,
         udp_payload: table.defaulted(
             key("udp_payload", "The largest UDP response, in bytes."),
             Whole::within(512..=4096),

@@ -91,7 +91,7 @@ impl<'s> Prefixes<'s> {
         region: RegionId,
         found: &mut Vec<Diagnostic>,
     ) {
-        let Matcher::Net(net) = matcher.value;
+        let Matcher::Net(net) = matcher.value else { return };
         let site = written.site(matcher);
         let Some((owner, first)) = self.owners.get(&net.trunc()) else {
             self.owners.insert(net.trunc(), (region, site));

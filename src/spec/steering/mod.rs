@@ -12,6 +12,8 @@ mod values;
 
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::geo::Matcher;
 use crate::model::{Coordinates, Failback, MinUp, Name, OnDown, Policy};
 use crate::spec::{Diagnostic, Source, Spanned, reader};
@@ -25,6 +27,8 @@ pub struct SteeringFile {
     pub zone: Option<Spanned<String>>,
     /// `[regions.NAME]`
     pub regions: Vec<Named<RegionSpec>>,
+    /// `[maps.NAME]`: maps beside `world`, whose regions are [`SteeringFile::regions`].
+    pub maps: Vec<Named<MapSpec>>,
     /// `[monitors.NAME]`
     pub monitors: Vec<Named<MonitorSpec>>,
     /// `[endpoints.NAME]`
@@ -33,6 +37,8 @@ pub struct SteeringFile {
     pub pools: Vec<Named<PoolSpec>>,
     /// `[names."OWNER"]`
     pub names: Vec<Named<NameSpec>>,
+    /// `[debug."OWNER"]`
+    pub debug: Vec<Named<DebugSpec>>,
 }
 
 /// A definition: its name and what is said of it.
@@ -49,10 +55,30 @@ pub struct Named<T> {
 pub struct RegionSpec {
     /// `at = [latitude, longitude]`
     pub at: Option<Spanned<Coordinates>>,
-    /// `clients = ["net:..."]`
+    /// `clients = ["net:...", "country:..."]`
     pub clients: Vec<Spanned<Matcher>>,
+    /// `nets_file = "..."`: more prefixes, as they were read.
+    pub nets_file: Option<NetsFile>,
     /// `default = true`
     pub default: Option<Spanned<bool>>,
+}
+
+/// The prefixes that a file lists, one a line.
+#[derive(Clone, Debug)]
+pub struct NetsFile {
+    /// The file.
+    pub source: Source,
+    /// What it lists, each at its place in the file.
+    pub nets: Vec<Spanned<IpNet>>,
+}
+
+/// `[maps.NAME]`
+#[derive(Clone, Debug, Default)]
+pub struct MapSpec {
+    /// `client_subnet`; default true. `world` may have this, but no regions.
+    pub client_subnet: Option<Spanned<bool>>,
+    /// `[maps.NAME.regions.NAME]`
+    pub regions: Vec<Named<RegionSpec>>,
 }
 
 /// `[monitors.NAME]`. Values that are absent are given their defaults by the compiler
@@ -152,6 +178,8 @@ pub struct PoolSpec {
     pub sticky: Option<Spanned<bool>>,
     /// `map`
     pub map: Option<Spanned<String>>,
+    /// `client_subnet`: whether the client subnet is believed for this pool; default true.
+    pub client_subnet: Option<Spanned<bool>>,
 }
 
 /// One of `members`: a name, or `{ use, weight, bias, regions, default }`.
@@ -180,6 +208,15 @@ pub struct NameSpec {
     pub ttl_min: Option<Spanned<u32>>,
     /// `rto`: the failover time that must be kept.
     pub rto: Option<Spanned<Duration>>,
+}
+
+/// `[debug."OWNER"]`: a name that tells those who may ask where they seem to be.
+#[derive(Clone, Debug)]
+pub struct DebugSpec {
+    /// `pool`: whose choice is told.
+    pub pool: Spanned<String>,
+    /// `clients`: the addresses that are told, one or more prefixes.
+    pub clients: Vec<Spanned<IpNet>>,
 }
 
 /// Reads a steering file. What could not be read is left out and in the diagnostics.

@@ -30,6 +30,7 @@ pub fn file(table: &mut Table<'_>, source: &Source) -> SteeringFile {
             "Parts of the world: where clients are, and where endpoints are.",
             region,
         ),
+        maps: Vec::new(),
         monitors: named(
             table,
             "monitors",
@@ -48,6 +49,7 @@ pub fn file(table: &mut Table<'_>, source: &Source) -> SteeringFile {
             )
             .map(|written| written.value)
             .unwrap_or_default(),
+        debug: Vec::new(),
     }
 }
 
@@ -66,6 +68,7 @@ fn region(table: &mut Table<'_>) -> Option<RegionSpec> {
         at: table.optional(key("at", "Where it is, for distances: [latitude, longitude] in degrees."), At),
         clients: table
             .list(key("clients", "The clients in it: \"net:PREFIX\", the longest match wins."), MATCHER),
+        nets_file: None,
         default: table.optional(
             key("default", "Whether it takes the clients that nothing else places.").or(false),
             Truth,
@@ -213,6 +216,7 @@ fn pool(table: &mut Table<'_>) -> Option<PoolSpec> {
         sticky: table
             .optional(key("sticky", "Whether the same client subnet gets the same member.").or(false), Truth),
         map: table.optional(key("map", "The map whose regions the rules name.").or("world"), NAME),
+        client_subnet: None,
     })
 }
 
