@@ -305,7 +305,7 @@ pub struct Pool {
     /// At least one, at most [`Pool::MEMBERS_MAX`].
     pub members: Vec<Member>,
     /// The members in the order in which they are tried, for each client region, index
-    /// [`RegionId::index`]. `failover`: as written. `nearest`: by distance. `geo`: those whose rule holds
+    /// [`RegionId::index`]. `failover`: as written. `nearest`, `latency`: by distance. `geo`: those whose rule holds
     /// the region, most specific first, then the default member (with `fence`: only if no rule holds it).
     /// `weighted`, `all`: as written; the draw decides.
     pub order: Vec<Box<[Candidate]>>,
@@ -366,7 +366,7 @@ pub struct Member {
     pub picks: Use,
     /// `weighted`: its share. 0: only when every non-zero one is down.
     pub weight: u32,
-    /// `nearest`: -99..=99; positive pulls clients in, negative pushes them away (as Route 53).
+    /// `nearest`, `latency`: -99..=99; positive pulls clients in, negative pushes them away (as Route 53).
     pub bias: i8,
     /// `geo`: the client regions it is for.
     pub regions: Vec<RegionId>,
@@ -383,10 +383,19 @@ pub enum Policy {
     Weighted,
     /// The closest to the client that is up.
     Nearest,
+    /// The lowest round-trip time seen from the client's region; until that is measured, as `nearest`.
+    Latency,
     /// By the client's region.
     Geo,
     /// Every one that is up.
     All,
+}
+
+impl Policy {
+    /// Whether members are tried in the order of their distance from the client.
+    pub fn by_distance(self) -> bool {
+        matches!(self, Policy::Nearest | Policy::Latency)
+    }
 }
 
 impl fmt::Display for Policy {
@@ -395,6 +404,7 @@ impl fmt::Display for Policy {
             Policy::Failover => "failover",
             Policy::Weighted => "weighted",
             Policy::Nearest => "nearest",
+            Policy::Latency => "latency",
             Policy::Geo => "geo",
             Policy::All => "all",
         })

@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(pool["required"], json!(["policy", "members"]));
         assert_eq!(
             pool["properties"]["policy"]["enum"],
-            json!(["failover", "weighted", "nearest", "geo", "all"])
+            json!(["failover", "weighted", "nearest", "latency", "geo", "all"])
         );
         let monitor = &schema["properties"]["monitors"]["additionalProperties"]["properties"];
         assert_eq!(monitor["interval"]["default"], "5s");

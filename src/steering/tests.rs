@@ -485,7 +485,7 @@ struct Sketch {
 
 fn sketch() -> impl Strategy<Value = Sketch> {
     use Policy::*;
-    let policy = proptest::sample::select(vec![Failover, Weighted, Nearest, Geo, All]);
+    let policy = proptest::sample::select(vec![Failover, Weighted, Nearest, Latency, Geo, All]);
     let members = proptest::collection::vec((any::<bool>(), 0..8usize, 0..3u32), 1..5);
     let min_up = prop_oneof![(0..3u32).prop_map(MinUp::Count), (1..=100u8).prop_map(MinUp::Percent)];
     let failback = proptest::sample::select(vec![Failback::Auto, Failback::Manual]);

@@ -73,7 +73,9 @@ impl<'w, T: Trace> Walk<'w, T> {
         self.found.sticky |= pool.sticky;
         let draw = mix(if pool.sticky { self.request.sticky } else { self.request.draw }, id);
         match pool.policy {
-            Policy::Failover | Policy::Nearest | Policy::Geo => self.pick_in_order(id, draw),
+            Policy::Failover | Policy::Nearest | Policy::Latency | Policy::Geo => {
+                self.pick_in_order(id, draw)
+            }
             Policy::Weighted => self.pick_by_weight(id, draw),
             Policy::All => self.pick_all(id, draw),
         }

@@ -47,7 +47,7 @@ fn orders_differ(pool: &Pool) -> bool {
 fn order(pool: &Pool, region: RegionId, nearness: &Nearness<'_>) -> Box<[Candidate]> {
     match pool.policy {
         Policy::Failover | Policy::Weighted | Policy::All => as_written(pool),
-        Policy::Nearest => by_distance(pool, region, nearness),
+        Policy::Nearest | Policy::Latency => by_distance(pool, region, nearness),
         Policy::Geo => by_rule(pool, region),
     }
 }
@@ -151,11 +151,11 @@ impl<'t> Nearness<'t> {
     }
 }
 
-/// Which pools a `nearest` pool picks, however deep: from the outermost inwards.
+/// Which pools a pool that goes by distance picks, however deep: from the outermost inwards.
 fn nested_in_nearest(pools: &[Pool]) -> Vec<bool> {
     let mut nested = vec![false; pools.len()];
     for (index, pool) in pools.iter().enumerate().rev() {
-        if pool.policy == Policy::Nearest || nested[index] {
+        if pool.policy.by_distance() || nested[index] {
             for member in &pool.members {
                 if let Use::Pool(id) = member.picks {
                     nested[id.index()] = true;

@@ -31,7 +31,7 @@ impl Judged<'_> {
         self.some_weight_is_not_zero(found);
         self.a_cname_is_alone(found);
         match self.pool.policy {
-            Policy::Nearest => self.members_have_a_place(found),
+            Policy::Nearest | Policy::Latency => self.members_have_a_place(found),
             Policy::Geo => {
                 self.members_have_a_rule(found);
                 self.a_fence_is_closed(found);
@@ -51,7 +51,7 @@ impl Judged<'_> {
         ];
         for member in &spec.members {
             keys.push(Key::one("weight", &member.weight, policy == Policy::Weighted));
-            keys.push(Key::one("bias", &member.bias, policy == Policy::Nearest));
+            keys.push(Key::one("bias", &member.bias, policy.by_distance()));
             keys.push(Key::many("regions", &member.regions, policy == Policy::Geo));
             keys.push(Key::one("default", &member.default, policy == Policy::Geo));
         }

@@ -254,7 +254,8 @@ fn member(table: &mut Table<'_>) -> Option<MemberSpec> {
         Whole::within(0..=WEIGHT_MAX),
     );
     let bias = table.optional(
-        key("bias", "`nearest`: pulls clients in (up to 99) or pushes them away (down to -99).").or(0),
+        key("bias", "`nearest`, `latency`: pulls clients in (up to 99) or pushes them away (down to -99).")
+            .or(0),
         Whole::within(-99..=99),
     );
     let regions = table.list(key("regions", "`geo`: the client regions it is for."), NAME);
@@ -294,10 +295,11 @@ const POLICY: Word<Policy> = Word {
         ("failover", Policy::Failover),
         ("weighted", Policy::Weighted),
         ("nearest", Policy::Nearest),
+        ("latency", Policy::Latency),
         ("geo", Policy::Geo),
         ("all", Policy::All),
     ],
-    later: &["latency"],
+    later: &[],
 };
 
 const ON_DOWN: Word<OnDown> = Word {
