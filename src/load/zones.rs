@@ -1,5 +1,6 @@
 //! The `zones` directory: read, parsed and compiled.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,8 @@ pub struct Loaded {
     pub plan: Option<Plan>,
     /// Every error and warning.
     pub diagnostics: Vec<Diagnostic>,
-    /// The zone files, and whatever they include: a change of any of them matters.
+    /// The zone files, and whatever these and the steering files name, even if it is not there: a change of any
+    /// of them matters.
     pub included: Vec<PathBuf>,
 }
 
@@ -86,22 +88,27 @@ fn read_all(directory: &Path) -> (Sources, Vec<ReadError>) {
 }
 
 fn compile(sources: &Sources, report_interval: Duration) -> Loaded {
-    let (spec, mut read) = spec::parse(sources, &include);
-    if spec.zones.is_empty() && read.is_empty() {
-        read.push(no_zones());
+    let named = RefCell::new(Vec::new());
+    let include = |from: &str, name: &str| {
+        let path = beside(from, name);
+        named.borrow_mut().push(path.clone());
+        read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+    };
+    let (spec, mut found) = spec::parse(sources, &include);
+    if spec.zones.is_empty() && found.is_empty() {
+        found.push(no_zones());
     }
     let (plan, compiled) = plan::compile(&spec, report_interval);
-    let diagnostics = spec.findings(read, compiled);
+    let diagnostics = spec.findings(found, compiled);
     let refused = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    let zone_files = spec.zones.iter().flat_map(|zone| &zone.sources);
-    let included = zone_files.map(|source| PathBuf::from(&*source.file)).collect();
+    let zone_files = sources.zones.iter().map(|source| PathBuf::from(&*source.file));
+    let included = zone_files.chain(named.into_inner()).collect();
     Loaded { plan: plan.filter(|_| !refused), diagnostics, included }
 }
 
-/// Reads what `$INCLUDE` names: relative to the file that includes.
-fn include(from: &str, name: &str) -> Result<Source, String> {
-    let path = Path::new(from).parent().unwrap_or(Path::new(".")).join(name);
-    read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+/// What `$INCLUDE` or `nets_file` names: relative to the file that names it.
+fn beside(from: &str, name: &str) -> PathBuf {
+    Path::new(from).parent().unwrap_or(Path::new(".")).join(name)
 }
 
 /// Bytes that are no UTF-8 are kept out of the text but not out of the file: each becomes U+FFFD, which
@@ -146,6 +153,20 @@ mod tests {
         let names = |list: &[Source]| list.iter().map(|source| source.text.to_string()).collect::<Vec<_>>();
         assert_eq!(names(&sources.zones), ["a.zone", "b.zone"]);
         assert_eq!(names(&sources.steering), ["x.toml"]);
+    }
+
+    #[test]
+    fn what_a_steering_file_names_is_read_beside_it_and_watched_even_if_it_is_not_there() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let zones = directory.path().join("zones");
+        fs::create_dir(&zones).expect("a directory");
+        let steering = "[regions.eu]\nnets_file = \"../eu.txt\"\n[regions.us]\nnets_file = \"us.txt\"\n";
+        fs::write(zones.join("regions.toml"), steering).expect("a file");
+        fs::write(directory.path().join("eu.txt"), "192.0.2.0/24\nEurope\n").expect("a file");
+        let loaded = super::zones(&zones, Duration::from_secs(2));
+        let codes: Vec<&str> = loaded.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
+        assert_eq!(codes[..2], ["bad-prefix", "unreadable"]);
+        assert_eq!(loaded.included, [zones.join("../eu.txt"), zones.join("us.txt")]);
     }
 
     #[test]

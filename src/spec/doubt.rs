@@ -4,6 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
+use crate::spec::diagnostic::Place;
+use crate::spec::steering::SteeringFile;
 use crate::spec::{Diagnostic, Severity, Spec};
 
 /// What is not certain, since something could not be read.
@@ -24,9 +26,8 @@ impl<'d> Doubts<'d> {
         for file in &spec.steering {
             let name: &str = &file.source.file;
             let errors = read.iter().filter(|found| found.severity == Severity::Error);
-            let here: Vec<_> = errors
-                .filter_map(|found| Some((found.code, found.place.as_ref()?)))
-                .filter(|(_, place)| *place.file == *name)
+            let here: Vec<(&str, usize)> = errors
+                .filter_map(|found| Some((found.code, line_in(file, found.place.as_ref()?)?)))
                 .collect();
             if here.is_empty() {
                 continue;
@@ -36,7 +37,7 @@ impl<'d> Doubts<'d> {
                 doubts.broken.insert(name);
             }
             let headers = headers(&file.source.text);
-            doubts.blocks.insert(name, here.iter().map(|(_, place)| block(&headers, place.line)).collect());
+            doubts.blocks.insert(name, here.iter().map(|(_, line)| block(&headers, *line)).collect());
         }
         doubts
     }
@@ -59,6 +60,16 @@ impl<'d> Doubts<'d> {
         };
         self.broken.contains(&*place.file) || blocks.any(rests_on)
     }
+}
+
+/// The line of a steering file that an error is about: its own, or that which names the file of prefixes it is in.
+fn line_in(file: &SteeringFile, place: &Place) -> Option<usize> {
+    if place.file == file.source.file {
+        return Some(place.line);
+    }
+    let mut nets_files = file.nets_files();
+    let named = nets_files.find(|nets_file| nets_file.source.file == place.file)?;
+    Some(file.source.line_of(named.name.span.start))
 }
 
 /// The lines that start a table, from 1.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::spec::prefix::PREFIX;
 use crate::spec::reader::{ListOf, NAME, Problem, TEXT, Table, Time, Truth, Whole, Written, key};
 use crate::spec::{Diagnostic, Source, Spanned, reader};
 
@@ -139,11 +140,10 @@ fn machine(table: &mut Table<'_>) -> Machine {
         state: table.defaulted(state, TEXT, default.state),
         machine: table.section(key("machine", "Who this machine is."), identity),
         dns: table.section(key("dns", "Where and how DNS is answered."), dns),
-        geo: default.geo,
+        geo: table.section(key("geo", "What tells where clients are."), geo),
         probe: table.section(key("probe", "The checks that run from this machine."), probe),
         control: table.section(key("control", "How this machine is asked and told."), control),
     };
-    table.not_yet("geo", "place clients with `net:` rules in the regions");
     table.not_yet("fleet", "one machine alone serves and probes");
     read
 }
@@ -159,8 +159,11 @@ fn dns(table: &mut Table<'_>) -> Dns {
     let default = Machine::default().dns;
     let listen = key("listen", "Addresses and ports for UDP and TCP; one alone may stand without brackets.");
     let listen = table.optional(listen.or(LISTEN), ListOf::one_or_more(LISTENER));
+    let client_subnet_from =
+        key("client_subnet_from", "The resolvers whose client subnet option is believed.");
+    let client_subnet_from = table.optional(client_subnet_from.or(EVERYBODY), ListOf::one_or_more(PREFIX));
     Dns {
-        listen: value(listen).map_or(default.listen, |list| list.into_iter().map(|one| one.value).collect()),
+        listen: listen.map_or(default.listen, plain),
         workers: table.defaulted(
             key("workers", "UDP threads; 0: one for each core."),
             Whole::within(0..=WORKERS_MAX),
@@ -171,7 +174,7 @@ fn dns(table: &mut Table<'_>) -> Dns {
             Truth,
             default.client_subnet,
         ),
-        client_subnet_from: default.client_subnet_from,
+        client_subnet_from: client_subnet_from.map_or(default.client_subnet_from, plain),
         udp_payload: table.defaulted(
             key("udp_payload", "The largest UDP response, in bytes."),
             Whole::within(512..=4096),
@@ -199,6 +202,21 @@ fn dns(table: &mut Table<'_>) -> Dns {
             key("tcp_write", "A TCP client that does not take its answer for this long is cut off."),
             Time::within(TENTH..=HOUR),
             default.tcp_write,
+        ),
+    }
+}
+
+fn geo(table: &mut Table<'_>) -> Geo {
+    let databases = key(
+        "databases",
+        "Files that tell where addresses are, the first that knows counts; if absent, whatever is at the usual paths.",
+    );
+    Geo {
+        databases: table.optional(databases, ListOf::any(TEXT)).map(plain),
+        max_age: table.defaulted(
+            key("max_age", "An older database is warned of, and does not replace a younger one."),
+            Time::within(DAY..=YEARS),
+            Machine::default().geo.max_age,
         ),
     }
 }
@@ -246,6 +264,10 @@ fn value<T>(written: Option<Spanned<T>>) -> Option<T> {
     written.map(|written| written.value)
 }
 
+fn plain<T>(list: Spanned<Vec<Spanned<T>>>) -> Vec<T> {
+    list.value.into_iter().map(|one| one.value).collect()
+}
+
 /// An address to listen on.
 const LISTENER: Written<SocketAddr> = Written {
     expects: "an address and a port, as \"127.0.0.1:5300\" or \"[::1]:5300\"",
@@ -264,6 +286,9 @@ const LISTENER: Written<SocketAddr> = Written {
 /// [`Dns::listen`] as it would be written.
 const LISTEN: &[&str] = &["127.0.0.1:5300", "[::1]:5300"];
 
+/// [`Dns::client_subnet_from`] as it would be written.
+const EVERYBODY: &[&str] = &["0.0.0.0/0", "::/0"];
+
 const DNS_PORT: u16 = 53;
 
 /// More threads than any machine has cores for.
@@ -277,6 +302,11 @@ const TENTH: Duration = Duration::from_millis(100);
 const MINUTE: Duration = Duration::from_secs(60);
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Longer than anybody serves from one database.
+const YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,7 @@ mod doubt;
 pub mod duration;
 pub mod machine;
 pub mod master;
+mod prefix;
 mod reader;
 pub mod schema;
 mod source;
@@ -44,7 +45,7 @@ pub struct Sources {
     pub steering: Vec<Source>,
 }
 
-/// Reads what `$INCLUDE` names: given the file that includes and the name it wrote, the file included.
+/// Reads what `$INCLUDE` or `nets_file` names: given the file that names it and the name there, the file named.
 pub type Include<'a> = &'a dyn Fn(&str, &str) -> Result<Source, String>;
 
 /// All of a `zones` directory, read.
@@ -71,6 +72,7 @@ pub fn parse(sources: &Sources, include: Include<'_>) -> (Spec, Vec<Diagnostic>)
     let mut diagnostics = Vec::new();
     let zones =
         sources.zones.iter().filter_map(|source| master::parse(source, include, &mut diagnostics)).collect();
-    let steering = sources.steering.iter().map(|source| steering::parse(source, &mut diagnostics)).collect();
+    let steering =
+        sources.steering.iter().map(|source| steering::parse(source, include, &mut diagnostics)).collect();
     (Spec { zones, steering }, diagnostics)
 }

@@ -38,15 +38,11 @@ pub fn read<T>(
     asks: impl FnOnce(&mut Table<'_>) -> T,
 ) -> T {
     let syntax = syntax::parse(source);
-    let mut reporter = Reporter { source: source.clone(), found: Vec::new(), unsaid: 0 };
+    let mut reporter = Reporter::new(source, ERRORS_MAX);
     let value = Table::read(&syntax.document, 0..0, &mut reporter, asks);
     reporter.found.retain(|diagnostic| !syntax.explains(diagnostic));
     diagnostics.extend(syntax.errors);
-    diagnostics.append(&mut reporter.found);
-    if reporter.unsaid > 0 {
-        let message = format!("{} more errors in {} are not shown", reporter.unsaid, source.file);
-        diagnostics.push(Diagnostic::general("too-many", message));
-    }
+    reporter.finish(diagnostics);
     value
 }
 
@@ -65,22 +61,34 @@ pub fn describe<T>(asks: impl FnOnce(&mut Table<'_>) -> T) -> Json {
 pub struct Reporter {
     source: Source,
     found: Vec<Diagnostic>,
+    found_max: usize,
     unsaid: usize,
 }
 
 impl Reporter {
-    /// More errors in one file are counted, not shown: each costs a walk over the file.
-    const ERRORS_MAX: usize = 1000;
+    /// Nothing is wrong so far. More than `found_max` errors are counted, not shown.
+    pub fn new(source: &Source, found_max: usize) -> Self {
+        Self { source: source.clone(), found: Vec::new(), found_max, unsaid: 0 }
+    }
 
     /// Reports an error.
     pub fn error(&mut self, span: Range<usize>, problem: Problem) {
-        if self.found.len() == Self::ERRORS_MAX {
+        if self.found.len() == self.found_max {
             self.unsaid += 1;
             return;
         }
         let mut error = Diagnostic::error(problem.code, Place::new(&self.source, span), problem.message);
         error.hint = problem.hint;
         self.found.push(error);
+    }
+
+    /// Hands over all that was reported.
+    pub fn finish(self, diagnostics: &mut Vec<Diagnostic>) {
+        diagnostics.extend(self.found);
+        if self.unsaid > 0 {
+            let message = format!("{} more errors in {} are not shown", self.unsaid, self.source.file);
+            diagnostics.push(Diagnostic::general("too-many", message));
+        }
     }
 }
 
@@ -230,6 +238,13 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// Reports what is wrong with something that was read from this table.
+    pub fn error(&mut self, span: Range<usize>, problem: Problem) {
+        if let Side::Reading(reading) = &mut self.side {
+            reading.reporter.error(span, problem);
+        }
+    }
+
     /// A key that only a later release will know.
     pub fn not_yet(&mut self, name: &'static str, instead: &str) {
         let Side::Reading(reading) = &mut self.side else { return };
@@ -317,6 +332,9 @@ fn in_written_order<'t>(
     ordered.sort_by_key(|(key, _)| key.span().start);
     ordered
 }
+
+/// More errors in one file are not read by anybody.
+const ERRORS_MAX: usize = 1000;
 
 /// The code of an error that a broken line can cause elsewhere.
 const MISSING_KEY: &str = "missing-key";

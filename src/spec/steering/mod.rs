@@ -7,6 +7,8 @@
 //! What can be said of one value alone is said here; what it means beside others is for the compiler. A
 //! definition with something wrong in it stays, so that those who name it are not told that it is unknown.
 
+mod clients;
+mod nets;
 mod read;
 mod values;
 
@@ -16,7 +18,7 @@ use ipnet::IpNet;
 
 use crate::geo::Matcher;
 use crate::model::{Coordinates, Failback, MinUp, Name, OnDown, Policy};
-use crate::spec::{Diagnostic, Source, Spanned, reader};
+use crate::spec::{Diagnostic, Include, Source, Spanned, reader};
 
 /// One steering file.
 #[derive(Clone, Debug)]
@@ -41,6 +43,14 @@ pub struct SteeringFile {
     pub debug: Vec<Named<DebugSpec>>,
 }
 
+impl SteeringFile {
+    /// The files of prefixes that its regions name, of every map.
+    pub fn nets_files(&self) -> impl Iterator<Item = &NetsFile> {
+        let of_maps = self.maps.iter().flat_map(|map| &map.value.regions);
+        self.regions.iter().chain(of_maps).filter_map(|region| region.value.nets_file.as_ref())
+    }
+}
+
 /// A definition: its name and what is said of it.
 #[derive(Clone, Debug)]
 pub struct Named<T> {
@@ -57,7 +67,7 @@ pub struct RegionSpec {
     pub at: Option<Spanned<Coordinates>>,
     /// `clients = ["net:...", "country:..."]`
     pub clients: Vec<Spanned<Matcher>>,
-    /// `nets_file = "..."`: more prefixes, as they were read.
+    /// `nets_file = "..."`: more prefixes.
     pub nets_file: Option<NetsFile>,
     /// `default = true`
     pub default: Option<Spanned<bool>>,
@@ -66,10 +76,19 @@ pub struct RegionSpec {
 /// The prefixes that a file lists, one a line.
 #[derive(Clone, Debug)]
 pub struct NetsFile {
-    /// The file.
+    /// As it was named, relative to the steering file.
+    pub name: Spanned<String>,
+    /// The file; empty if it could not be read.
     pub source: Source,
     /// What it lists, each at its place in the file.
     pub nets: Vec<Spanned<IpNet>>,
+}
+
+impl NetsFile {
+    /// A file that has not been read yet.
+    fn named(name: Spanned<String>) -> Self {
+        Self { name, source: Source::new("", ""), nets: Vec::new() }
+    }
 }
 
 /// `[maps.NAME]`
@@ -219,9 +238,12 @@ pub struct DebugSpec {
     pub clients: Vec<Spanned<IpNet>>,
 }
 
-/// Reads a steering file. What could not be read is left out and in the diagnostics.
-pub fn parse(source: &Source, diagnostics: &mut Vec<Diagnostic>) -> SteeringFile {
-    reader::read(source, diagnostics, |table| read::file(table, source))
+/// Reads a steering file, and the files of prefixes that it names. What could not be read is left out and in the
+/// diagnostics.
+pub fn parse(source: &Source, include: Include<'_>, diagnostics: &mut Vec<Diagnostic>) -> SteeringFile {
+    let mut file = reader::read(source, diagnostics, |table| read::file(table, source));
+    nets::read_all(&mut file, include, diagnostics);
+    file
 }
 
 /// The JSON schema of a steering file.
@@ -300,7 +322,8 @@ rto = "1m"
 
     fn read(text: &str) -> (SteeringFile, Vec<Diagnostic>) {
         let mut diagnostics = Vec::new();
-        let file = parse(&Source::new("zones/example.org.toml", text), &mut diagnostics);
+        let include = |_: &str, _: &str| Ok(Source::new("zones/lists/eu.txt", "192.0.2.0/24\n"));
+        let file = parse(&Source::new("zones/example.org.toml", text), &include, &mut diagnostics);
         (file, diagnostics)
     }
 

@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use crate::model::{OnDown, Policy, Pool};
+use crate::spec::prefix::PREFIX;
 use crate::spec::reader::{
-    Item, ListOf, NAME, NamedTables, Percent, Problem, Reporter, Shape, TEXT, Table, TableOf, Texts, Time,
-    Truth, Whole, Word, key,
+    Asks, Item, ListOf, NAME, NamedTables, Percent, Problem, Reporter, Shape, TEXT, Table, TableOf, Texts,
+    Time, Truth, Whole, Word, key,
 };
+use crate::spec::steering::clients::MATCHER;
 use crate::spec::steering::values::{
-    At, FAILBACK_MAX, HEADER_NAME, HEADER_VALUE, HOST, HOST_NAME, IPV4, IPV6, MATCHER, METHOD, OWNER, PATH,
-    Returning, Seconds, Share, Status, UpAtLeast, ZONE,
+    At, FAILBACK_MAX, HEADER_NAME, HEADER_VALUE, HOST, HOST_NAME, IPV4, IPV6, METHOD, OWNER, PATH, Returning,
+    Seconds, Share, Status, UpAtLeast, ZONE,
 };
 use crate::spec::steering::{
-    EndpointSpec, MemberSpec, MonitorKind, MonitorSpec, NameSpec, PoolSpec, RegionSpec, SteeringFile,
+    DebugSpec, EndpointSpec, MapSpec, MemberSpec, MonitorKind, MonitorSpec, NameSpec, Named, NetsFile,
+    PoolSpec, RegionSpec, SteeringFile,
 };
 use crate::spec::{Source, Spanned};
 
@@ -30,7 +33,7 @@ pub fn file(table: &mut Table<'_>, source: &Source) -> SteeringFile {
             "Parts of the world: where clients are, and where endpoints are.",
             region,
         ),
-        maps: Vec::new(),
+        maps: maps(table),
         monitors: named(
             table,
             "monitors",
@@ -39,17 +42,18 @@ pub fn file(table: &mut Table<'_>, source: &Source) -> SteeringFile {
         ),
         endpoints: named(table, "endpoints", "Places that serve.", endpoint),
         pools: named(table, "pools", "Members, and the policy that picks among them.", pool),
-        names: table
-            .optional(
-                key(
-                    "names",
-                    "The names whose answers are chosen: relative to the zone, \"@\", or with a final dot.",
-                ),
-                NamedTables { name: OWNER, asks: name },
-            )
-            .map(|written| written.value)
-            .unwrap_or_default(),
-        debug: Vec::new(),
+        names: owners(
+            table,
+            "names",
+            "The names whose answers are chosen: relative to the zone, \"@\", or with a final dot.",
+            name,
+        ),
+        debug: owners(
+            table,
+            "debug",
+            "Names that tell listed clients, by TXT, where they seem to be and what the pool would choose for them.",
+            debug,
+        ),
     }
 }
 
@@ -57,18 +61,61 @@ fn named<T>(
     table: &mut Table<'_>,
     kind: &'static str,
     means: &'static str,
-    asks: fn(&mut Table<'_>) -> Option<T>,
-) -> Vec<super::Named<T>> {
+    asks: Asks<Option<T>>,
+) -> Vec<Named<T>> {
     let tables = NamedTables { name: NAME, asks };
     table.optional(key(kind, means), tables).map(|written| written.value).unwrap_or_default()
+}
+
+fn owners<T>(
+    table: &mut Table<'_>,
+    kind: &'static str,
+    means: &'static str,
+    asks: Asks<Option<T>>,
+) -> Vec<Named<T>> {
+    let tables = NamedTables { name: OWNER, asks };
+    table.optional(key(kind, means), tables).map(|written| written.value).unwrap_or_default()
+}
+
+/// The regions of `world` stand under `regions`: elsewhere they would be a second place to look for them.
+fn maps(table: &mut Table<'_>) -> Vec<Named<MapSpec>> {
+    let means = "Maps beside `world`, so that one pool may follow law and another distance.";
+    let mut maps = named(table, "maps", means, map);
+    for world in maps.iter_mut().filter(|map| map.name.value == WORLD) {
+        for region in world.value.regions.drain(..) {
+            let problem =
+                Problem::new("misplaced-key", "the regions of the map `world` stand under `regions`");
+            table.error(region.name.span, problem.hint(format!("write [regions.{}]", region.name.value)));
+        }
+    }
+    maps
+}
+
+fn map(table: &mut Table<'_>) -> Option<MapSpec> {
+    let client_subnet = key("client_subnet", "Whether it places clients by their client subnet, where sent.");
+    Some(MapSpec {
+        client_subnet: table.optional(client_subnet.or(true), Truth),
+        regions: named(table, "regions", "The regions of this map.", region),
+    })
 }
 
 fn region(table: &mut Table<'_>) -> Option<RegionSpec> {
     Some(RegionSpec {
         at: table.optional(key("at", "Where it is, for distances: [latitude, longitude] in degrees."), At),
-        clients: table
-            .list(key("clients", "The clients in it: \"net:PREFIX\", the longest match wins."), MATCHER),
-        nets_file: None,
+        clients: table.list(
+            key(
+                "clients",
+                "The clients in it; of all rules `net:` beats `asn:` beats `subdivision:` beats `country:` beats \
+                 `continent:`, and the longest prefix a shorter one.",
+            ),
+            MATCHER,
+        ),
+        nets_file: table
+            .optional(
+                key("nets_file", "A file with more prefixes, one a line, relative to this file."),
+                TEXT,
+            )
+            .map(NetsFile::named),
         default: table.optional(
             key("default", "Whether it takes the clients that nothing else places.").or(false),
             Truth,
@@ -216,7 +263,11 @@ fn pool(table: &mut Table<'_>) -> Option<PoolSpec> {
         sticky: table
             .optional(key("sticky", "Whether the same client subnet gets the same member.").or(false), Truth),
         map: table.optional(key("map", "The map whose regions the rules name.").or("world"), NAME),
-        client_subnet: None,
+        client_subnet: table.optional(
+            key("client_subnet", "Whether clients are told apart by their client subnet, where sent.")
+                .or(true),
+            Truth,
+        ),
     })
 }
 
@@ -278,6 +329,14 @@ fn name(table: &mut Table<'_>) -> Option<NameSpec> {
     Some(NameSpec { pool: pool?, ttl, ttl_min, rto })
 }
 
+/// Without its pool it has nothing to tell.
+fn debug(table: &mut Table<'_>) -> Option<DebugSpec> {
+    let pool = table.required(key("pool", "The pool whose choice is told."), NAME);
+    let clients = key("clients", "Who is told: one prefix or address, or a list of them.");
+    let clients = table.required(clients, ListOf::one_or_more(PREFIX));
+    Some(DebugSpec { pool: pool?, clients: clients.map(|list| list.value).unwrap_or_default() })
+}
+
 const MONITOR_KIND: Word<MonitorKind> = Word {
     what: "monitor type",
     words: &[
@@ -312,6 +371,9 @@ const ON_DOWN: Word<OnDown> = Word {
     ],
     later: &[],
 };
+
+/// The map that pools go by unless they say otherwise.
+const WORLD: &str = "world";
 
 const STATUS_DEFAULT: &[&str] = &["200-299"];
 

@@ -5,11 +5,9 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use serde_json::{Value as Json, json};
 use toml::de::DeValue;
 
-use crate::geo::Matcher;
 use crate::model::{Coordinates, Failback, MinUp, Name, Pool};
 use crate::spec::reader::{Item, Percent, Problem, Reporter, Shape, Time, Whole, Written};
 
@@ -67,43 +65,6 @@ pub const IPV6: Written<Ipv6Addr> = Written {
         Err(_) => Err(bad_address(text, "an IPv6 address, as \"2001:db8::10\"")),
     },
 };
-
-/// A rule that places clients.
-pub const MATCHER: Written<Matcher> = Written {
-    expects: "a rule as \"net:198.51.100.0/24\"",
-    pattern: "^net:.+/[0-9]+$",
-    parse: |text| {
-        if let Some(prefix) = text.strip_prefix("net:") {
-            return net(prefix).map(Matcher::Net);
-        }
-        let kind = text.split_once(':').map_or("", |(kind, _)| kind);
-        if MATCHERS_LATER.contains(&kind) {
-            let message = format!("`{kind}:` is not available in this release");
-            return Err(Problem::new("not-available", message).hint("place clients with `net:PREFIX` so far"));
-        }
-        let problem = Problem::new("bad-matcher", format!("`{text}` is no rule that places clients"));
-        Err(problem.hint(match text.parse::<IpNet>() {
-            Ok(prefix) => format!("write \"net:{}\"", prefix.trunc()),
-            Err(_) => "write \"net:PREFIX\", as \"net:198.51.100.0/24\" or \"net:2001:db8::/32\"".to_owned(),
-        }))
-    },
-};
-
-/// A prefix without bits behind its length.
-fn net(prefix: &str) -> Result<IpNet, Problem> {
-    let Ok(net) = prefix.parse::<IpNet>() else {
-        let problem = Problem::new("bad-matcher", format!("`{prefix}` is no address prefix"));
-        return Err(problem.hint(match prefix.parse::<IpAddr>() {
-            Ok(address) => format!("for this one address write \"net:{}\"", IpNet::from(address)),
-            Err(_) => "a prefix is an address and a length, as 198.51.100.0/24 or 2001:db8::/32".to_owned(),
-        }));
-    };
-    if net != net.trunc() {
-        let problem = Problem::new("host-bits", format!("`{prefix}` has bits set behind its length"));
-        return Err(problem.hint(format!("write \"net:{}\"", net.trunc())));
-    }
-    Ok(net)
-}
 
 /// The path of a request.
 pub const PATH: Written<String> = Written {
@@ -426,9 +387,6 @@ fn number(item: &Item<'_>) -> Option<f64> {
         _ => None,
     }
 }
-
-/// Matchers that only a later release knows.
-const MATCHERS_LATER: [&str; 4] = ["asn", "subdivision", "country", "continent"];
 
 const STATUSES: RangeInclusive<u16> = 100..=599;
 
