@@ -389,16 +389,27 @@ mod tests {
     fn what_is_written_holds() {
         let (machine, diagnostics) = read(
             "zones = \"/srv/zones\"\n[machine]\nname = \"ns1\"\nregion = \"eu\"\n[dns]\nlisten = \"0.0.0.0:53\"\n\
-             workers = 2\nclient_subnet = false\ntcp_idle = \"1m30s\"\n[control]\nsocket = \"w.sock\"\n",
+             workers = 2\nclient_subnet = false\nclient_subnet_from = [\"192.0.2.0/24\", \"::1\"]\n\
+             tcp_idle = \"1m30s\"\n[geo]\ndatabases = [\"city.mmdb\", \"asn.mmdb\"]\nmax_age = \"30d\"\n[control]\nsocket = \"w.sock\"\n",
         );
         assert_eq!(diagnostics, []);
         assert_eq!(machine.zones, "/srv/zones");
         assert_eq!(machine.machine, Identity { name: Some("ns1".into()), region: Some("eu".into()) });
         assert_eq!(machine.dns.listen, [SocketAddr::from(([0, 0, 0, 0], 53))]);
         assert_eq!((machine.dns.workers, machine.dns.client_subnet), (2, false));
+        let believed = ["192.0.2.0/24", "::1/128"].map(|net| net.parse().expect("a prefix"));
+        assert_eq!(machine.dns.client_subnet_from, believed);
         assert_eq!(machine.dns.tcp_idle, Duration::from_secs(90));
+        assert_eq!(machine.geo.databases, Some(vec!["city.mmdb".into(), "asn.mmdb".into()]));
+        assert_eq!(machine.geo.max_age, 30 * DAY);
         assert_eq!(machine.control.socket.as_deref(), Some("w.sock"));
         assert_eq!(machine.probe, Machine::default().probe);
+    }
+
+    #[test]
+    fn no_database_is_something_else_than_none_named() {
+        assert_eq!(read("[geo]\n").0.geo.databases, None);
+        assert_eq!(read("[geo]\ndatabases = []\n").0.geo.databases, Some(Vec::new()));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //!   "DE", "cuntry:DE" ---------> an error that says what was most likely meant
 //! ```
 
-use crate::geo::{Continent, Country, Matcher, Subdivision};
+use crate::geo::{Continent, Country, Matcher, Subdivision, hubs};
 use crate::spec::prefix::{self, PREFIX};
 use crate::spec::reader::{Problem, Written};
 use crate::spec::suggest::did_you_mean;
@@ -51,22 +51,38 @@ fn asn(code: &str) -> Result<u32, Problem> {
 }
 
 fn subdivision(code: &str) -> Result<Subdivision, Problem> {
-    code.parse().map_err(|_| {
-        let problem = bad(format!("`{code}` is no subdivision of a country"));
-        problem.hint(match code.len() {
-            1..=3 => "put its country before it, as \"subdivision:US-CA\" (ISO 3166-2)",
-            _ => "write its code of ISO 3166-2, as \"subdivision:US-CA\"",
-        })
-    })
+    let problem = bad(format!("`{code}` is no subdivision of a country"));
+    let hint = match (code.parse::<Subdivision>(), code.split_once('-')) {
+        (Ok(subdivision), _) if is_country(subdivision.country()) => return Ok(subdivision),
+        (Ok(_), Some((country, part))) => match official(country) {
+            Some(official) => format!("write \"subdivision:{official}-{part}\""),
+            None => format!("`{country}` is no country of ISO 3166-1"),
+        },
+        _ if code.len() <= 3 => "put its country before it, as \"subdivision:US-CA\" (ISO 3166-2)".to_owned(),
+        _ => "write its code of ISO 3166-2, as \"subdivision:US-CA\"".to_owned(),
+    };
+    Err(problem.hint(hint))
 }
 
 fn country(code: &str) -> Result<Country, Problem> {
-    let problem = bad(format!("`{code}` is no country"));
-    if let Some((_, meant)) = NO_COUNTRIES.iter().find(|(other, _)| other.eq_ignore_ascii_case(code)) {
-        return Err(problem.hint(format!("write \"{meant}\"")));
+    if let Some(country) = code.parse().ok().filter(|country| is_country(*country)) {
+        return Ok(country);
     }
-    let hint = "a country has two letters, those of ISO 3166-1, as \"country:DE\"";
-    code.parse().map_err(|_| problem.hint(hint))
+    let problem = bad(format!("`{code}` is no country"));
+    Err(problem.hint(match (official(code), code.parse::<Continent>()) {
+        (Some(official), _) => format!("write \"country:{official}\""),
+        (_, Ok(continent)) => format!("write \"continent:{continent}\""),
+        _ => "a country has two letters, those of ISO 3166-1, as \"country:DE\"".to_owned(),
+    }))
+}
+
+fn is_country(country: Country) -> bool {
+    hubs::of(country).is_some()
+}
+
+/// The code of a country that is better known by another.
+fn official(code: &str) -> Option<&'static str> {
+    OTHER_CODES.iter().find(|(other, _)| other.eq_ignore_ascii_case(code)).map(|(_, official)| *official)
 }
 
 fn continent(code: &str) -> Result<Continent, Problem> {
@@ -106,9 +122,8 @@ fn bad(message: String) -> Problem {
     Problem::new("bad-matcher", message)
 }
 
-/// Codes that are used for a country but are not, or not of this country; and what is meant.
-const NO_COUNTRIES: [(&str, &str); 4] =
-    [("UK", "country:GB"), ("EL", "country:GR"), ("EU", "continent:EU"), ("OC", "continent:OC")];
+/// Codes that people and bodies use for a country in place of that of ISO 3166-1.
+const OTHER_CODES: [(&str, &str); 2] = [("UK", "GB"), ("EL", "GR")];
 
 #[cfg(test)]
 mod tests {
@@ -144,11 +159,15 @@ mod tests {
         for (text, hint) in [
             ("country:UK", "write \"country:GB\""),
             ("country:eu", "write \"continent:EU\""),
+            ("country:AN", "write \"continent:AN\""),
+            ("country:ZZ", "a country has two letters, those of ISO 3166-1, as \"country:DE\""),
             ("country:DEU", "a country has two letters, those of ISO 3166-1, as \"country:DE\""),
             ("continent:US", "write \"country:US\" if the country is meant"),
             ("continent:Europe", "the continents are AF, AN, AS, EU, NA, OC and SA"),
             ("subdivision:CA", "put its country before it, as \"subdivision:US-CA\" (ISO 3166-2)"),
             ("subdivision:US_CA", "write its code of ISO 3166-2, as \"subdivision:US-CA\""),
+            ("subdivision:UK-SCT", "write \"subdivision:GB-SCT\""),
+            ("subdivision:ZZ-1", "`ZZ` is no country of ISO 3166-1"),
             ("net:2002:c000:200::/40", "write \"net:192.0.2.0/24\""),
             ("net:192.0.2.1", "for this one address write \"net:192.0.2.1/32\""),
         ] {

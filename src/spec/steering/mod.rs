@@ -413,6 +413,67 @@ rto = "1m"
     }
 
     #[test]
+    fn clients_are_placed_by_rules_and_files_in_more_than_one_map() {
+        let (file, diagnostics) = read(
+            "[regions.eu]\nclients = [\"continent:EU\", \"asn:AS64500\"]\nnets_file = \"lists/eu.txt\"\n\
+             [maps.legal]\nclient_subnet = false\n[maps.legal.regions.union]\nat = [50, 8]\n\
+             clients = [\"country:DE\"]\n[maps.legal.regions.others]\ndefault = true\n\
+             [maps.world]\nclient_subnet = true\n",
+        );
+        assert_eq!(diagnostics, []);
+        let rules = |region: &RegionSpec| -> Vec<String> {
+            region.clients.iter().map(|rule| rule.value.to_string()).collect()
+        };
+        let eu = &file.regions[0].value;
+        assert_eq!(rules(eu), ["continent:EU", "asn:64500"]);
+        let listed = eu.nets_file.as_ref().expect("it is named");
+        assert_eq!(
+            (listed.name.value.as_str(), &*listed.source.file),
+            ("lists/eu.txt", "zones/lists/eu.txt")
+        );
+        assert_eq!(listed.nets[0].value.to_string(), "192.0.2.0/24");
+
+        let [legal, world] = file.maps.as_slice() else { panic!("two maps") };
+        assert_eq!((legal.name.value.as_str(), value(&legal.value.client_subnet)), ("legal", Some(false)));
+        let [union, others] = legal.value.regions.as_slice() else { panic!("two regions") };
+        assert_eq!(
+            (union.name.value.as_str(), rules(&union.value)),
+            ("union", vec!["country:DE".to_owned()])
+        );
+        assert_eq!(value(&others.value.default), Some(true));
+        assert_eq!((value(&world.value.client_subnet), world.value.regions.len()), (Some(true), 0));
+    }
+
+    #[test]
+    fn the_regions_of_world_stand_elsewhere() {
+        let (file, diagnostics) = read("[maps.world.regions.eu]\nclients = [\"continent:EU\"]\n");
+        assert_eq!(diagnostics[0].hint.as_deref(), Some("write [regions.eu]"));
+        assert_eq!(file.maps[0].value.regions.len(), 0);
+    }
+
+    #[test]
+    fn a_debug_name_is_for_listed_clients() {
+        let (file, diagnostics) = read(
+            "[debug.\"_where\"]\npool = \"www\"\nclients = [\"192.0.2.0/24\", \"::1\"]\n\
+             [debug.\"_me\"]\npool = \"www\"\nclients = \"127.0.0.1\"\n\
+             [pools.www]\npolicy = \"latency\"\nmembers = [\"fra\"]\nclient_subnet = false\n",
+        );
+        assert_eq!(diagnostics, []);
+        let told: Vec<Vec<String>> = file
+            .debug
+            .iter()
+            .map(|named| named.value.clients.iter().map(|net| net.value.to_string()).collect())
+            .collect();
+        assert_eq!(told, [vec!["192.0.2.0/24", "::1/128"], vec!["127.0.0.1/32"]]);
+        assert_eq!(
+            (file.debug[0].name.value.as_str(), file.debug[0].value.pool.value.as_str()),
+            ("_where", "www")
+        );
+        let www = &file.pools[0].value;
+        assert_eq!((www.policy.value, value(&www.client_subnet)), (Policy::Latency, Some(false)));
+    }
+
+    #[test]
     fn a_value_is_found_where_it_was_written() {
         let (file, _) = read(GOOD);
         let fra = &file.endpoints[0];
