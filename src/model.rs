@@ -59,6 +59,27 @@ id!(
     /// A pool: an index into [`Inventory::pools`].
     PoolId(u32)
 );
+id!(
+    /// A map: 0 is `world`, whose regions are [`Inventory::regions`]; the others are [`Inventory::maps`].
+    MapId(u16)
+);
+id!(
+    /// What pools can depend on but distance: an index into [`Inventory::situations`].
+    SituationId(u32)
+);
+id!(
+    /// A division of all clients into classes that some pools treat alike.
+    PartitionId(u32)
+);
+id!(
+    /// Clients that are treated alike: an index into [`Pool::treatments`].
+    ClassId(u32)
+);
+
+impl MapId {
+    /// The map that health goes by: its regions are where endpoints and probes stand.
+    pub const WORLD: MapId = MapId(0);
+}
 
 /// The address family a query asks for: A is `V4`, AAAA is `V6`. Health is judged for each alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -140,9 +161,34 @@ pub struct Region {
     pub default: bool,
 }
 
+/// A partition of the world's clients into regions, beside `world`: so that one service can follow law and
+/// another distance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Map {
+    /// As the operator wrote it.
+    pub name: Box<str>,
+    /// Every client is in exactly one of these. Nothing stands in them: they are for rules only.
+    pub regions: Vec<Region>,
+}
+
+/// The regions that a client is in: one of each map. Health and the rules of pools can depend on nothing
+/// else. With `world` alone these are its regions, with the same numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Situation(pub Box<[RegionId]>);
+
+impl Situation {
+    /// The region on a map.
+    pub fn region(&self, map: MapId) -> RegionId {
+        self.0[map.index()]
+    }
+}
+
 /// The region that the compiler adds, with `default` set, when the operator gave none: so that every
 /// client is in exactly one region.
 pub const ELSEWHERE: &str = "elsewhere";
+
+/// The map that needs no name: the one that health goes by.
+pub const WORLD: &str = "world";
 
 /// What to ask an endpoint, how to judge the reply, how often.
 #[derive(Clone, Debug, PartialEq)]
@@ -304,11 +350,21 @@ pub struct Pool {
     pub policy: Policy,
     /// At least one, at most [`Pool::MEMBERS_MAX`].
     pub members: Vec<Member>,
-    /// The members in the order in which they are tried, for each client region, index
-    /// [`RegionId::index`]. `failover`: as written. `nearest`, `latency`: by distance. `geo`: those whose rule holds
-    /// the region, most specific first, then the default member (with `fence`: only if no rule holds it).
-    /// `weighted`, `all`: as written; the draw decides.
-    pub order: Vec<Box<[Candidate]>>,
+    /// The map whose regions the rules name.
+    pub map: MapId,
+    /// Whether the client subnet is believed; else the source address counts.
+    pub client_subnet: bool,
+    /// Orders in which members are tried, as indexes into `members`. `failover`: as written. `nearest` and
+    /// `latency`: by distance. `geo`: those whose rule holds the region, most specific first, then the default
+    /// member (with `fence`: only if no rule holds it). `weighted`, `all`: as written; the draw decides.
+    pub orders: Vec<Box<[u16]>>,
+    /// Index [`SituationId`]: an order, as an index into `orders`, that has the members of such clients. For
+    /// those of whom no more is known than their region it is the order.
+    pub by_situation: Vec<u32>,
+    /// The division of the clients by which this pool treats them.
+    pub partition: PartitionId,
+    /// Index [`ClassId`]: how each class is treated. Only one: all clients alike.
+    pub treatments: Vec<Treatment>,
     /// How many members one answer carries, 1..=[`Pool::ANSWERS_MAX`].
     pub answers: u8,
     /// Fewer up than this: the pool is down.
@@ -326,9 +382,6 @@ pub struct Pool {
     pub fence: bool,
     /// The draw is a hash of the client subnet.
     pub sticky: bool,
-    /// Whether the client's region can change the choice: by rule, by distance, or because members are
-    /// watched and health is judged by region. If not, the scope of the answer is 0.
-    pub by_region: bool,
 }
 
 impl Pool {
@@ -341,13 +394,27 @@ impl Pool {
     pub const NESTING_MAX: usize = 64;
 }
 
-/// One entry of [`Pool::order`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Candidate {
-    /// Index into [`Pool::members`].
-    pub member: u16,
-    /// From the client's region, in kilometres after `bias`; `None`: unknown or not asked for.
-    pub km: Option<f32>,
+/// How a pool treats the clients of one class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Treatment {
+    /// Health is judged for this region of `world`: theirs, unless it does not matter to the pool.
+    pub region: RegionId,
+    /// Nested pools are judged for this situation: theirs, or one that is no different to the pool.
+    pub situation: SituationId,
+    /// Their order: an index into [`Pool::orders`].
+    pub order: u32,
+}
+
+impl Pool {
+    /// The members that clients in a situation may be given.
+    pub fn order_in(&self, situation: SituationId) -> &[u16] {
+        &self.orders[self.by_situation[situation.index()] as usize]
+    }
+
+    /// The members in the order in which clients of a class are given them.
+    pub fn order_of(&self, treatment: Treatment) -> &[u16] {
+        &self.orders[treatment.order as usize]
+    }
 }
 
 /// What a pool can pick.
@@ -447,8 +514,12 @@ pub enum Failback {
 /// All that health and steering speak of, each kind in a table of its own.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inventory {
-    /// Every client is in exactly one of these.
+    /// Of the map `world`: every client is in exactly one of these.
     pub regions: Vec<Region>,
+    /// The other maps; [`MapId`] 1 is the first.
+    pub maps: Vec<Map>,
+    /// Those that clients are in.
+    pub situations: Vec<Situation>,
     /// How to check.
     pub monitors: Vec<Monitor>,
     /// Who serves.
@@ -464,6 +535,48 @@ impl Inventory {
     pub fn default_region(&self) -> RegionId {
         let index = self.regions.iter().position(|region| region.default);
         RegionId::at(index.expect("a compiled inventory has a default region"))
+    }
+
+    /// The regions of a map.
+    pub fn regions_of(&self, map: MapId) -> &[Region] {
+        match map.index().checked_sub(1) {
+            None => &self.regions,
+            Some(other) => &self.maps[other].regions,
+        }
+    }
+
+    /// The name of a map.
+    pub fn map_name(&self, map: MapId) -> &str {
+        map.index().checked_sub(1).map_or(WORLD, |other| &self.maps[other].name)
+    }
+
+    /// All maps, `world` first.
+    pub fn map_ids(&self) -> impl Iterator<Item = MapId> + use<> {
+        (0..=self.maps.len()).map(MapId::at)
+    }
+
+    /// A situation in a region, of clients or, where none is, of nobody.
+    pub fn situation_in(&self, region: RegionId) -> Option<SituationId> {
+        let of_region = |situation: &Situation| situation.region(MapId::WORLD) == region;
+        self.situations.iter().position(of_region).map(SituationId::at)
+    }
+
+    /// All situations.
+    pub fn situation_ids(&self) -> impl Iterator<Item = SituationId> + use<> {
+        (0..self.situations.len()).map(SituationId::at)
+    }
+
+    /// For people and files: `eu`, and with other maps `eu, legal: de`.
+    pub fn situation_name(&self, id: SituationId) -> String {
+        let situation = &self.situations[id.index()];
+        let region = |map: MapId| &*self.regions_of(map)[situation.region(map).index()].name;
+        let others = self.map_ids().skip(1).map(|map| format!(", {}: {}", self.map_name(map), region(map)));
+        [region(MapId::WORLD).to_owned()].into_iter().chain(others).collect()
+    }
+
+    /// The region of `world` that is part of a situation.
+    pub fn region_in(&self, situation: SituationId) -> RegionId {
+        self.situations[situation.index()].region(MapId::WORLD)
     }
 
     /// A region by its name.

@@ -66,12 +66,12 @@ impl SnapshotCell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geo::GeoMap;
+    use crate::geo::Geo;
     use crate::model::{Inventory, RegionId};
     use crate::plan::zone::Zones;
 
     fn snapshot(generation: u64) -> Snapshot {
-        let geo = GeoMap::compile(Vec::new(), RegionId(0));
+        let geo = Geo::one_region(RegionId(0));
         let (inventory, zones, steered) = (Inventory::default(), Zones::default(), Vec::new());
         let plan = Plan { inventory, geo, zones, steered };
         Snapshot { generation, plan: Arc::new(plan), health: HealthMap::default() }

@@ -11,8 +11,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use windrose::geo::Facts;
 use windrose::plan;
 use windrose::spec::{self, Severity, Source, Sources, diagnostic, machine};
 
@@ -66,7 +68,7 @@ fn said_of(case: &Path) -> String {
             if path.exists() { Ok(source(case, &path)) } else { Err(format!("there is no file {name}")) }
         };
         let (spec, read) = spec::parse(&sources, &include);
-        let (plan, compiled) = plan::compile(&spec, Duration::from_secs(2));
+        let (plan, compiled) = plan::compile(&spec, &Arc::new(Facts::none()), Duration::from_secs(2));
         let all = spec.findings(read, compiled);
         let refused = all.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
         assert!(refused || plan.is_some(), "{}: no plan and no reason", case.display());

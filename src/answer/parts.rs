@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
 use smallvec::SmallVec;
 
 /// One question, as far as its answer goes. Class IN, opcode QUERY: the edge has seen to the rest.
@@ -18,13 +19,31 @@ pub struct Query<'q> {
     pub draw: u64,
 }
 
-/// Who asks: the client subnet when one was sent and is believed, else the source address.
+/// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
-    /// Its address; bits beyond `prefix` are 0.
-    pub address: IpAddr,
-    /// How many bits of it are known: the source prefix, or 32 or 128.
-    pub prefix: u8,
+    /// Who sent the query: mostly a resolver.
+    pub source: IpAddr,
+    /// The client subnet, when one was sent and is believed; bits beyond its length are 0.
+    pub subnet: Option<IpNet>,
+}
+
+impl Client {
+    /// Somebody who asks without a resolver, or through one that tells no subnet.
+    pub fn at(source: IpAddr) -> Self {
+        Self { source, subnet: None }
+    }
+
+    /// Somebody of whom a resolver told this much; the resolver is in that subnet too.
+    pub fn within(subnet: IpNet) -> Self {
+        Self { source: subnet.addr(), subnet: Some(subnet) }
+    }
+
+    /// Whom the answer is for, as far as it is known: the client subnet, else the source.
+    #[inline]
+    pub fn told(&self) -> IpNet {
+        self.subnet.unwrap_or(IpNet::from(self.source))
+    }
 }
 
 /// Response codes that a lookup can give.

@@ -4,11 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::answer::lookup::{A, AAAA, ANY, CNAME, Lookup, Next};
 use crate::answer::trace::Trace;
-use crate::answer::{Client, Data, Ede, Owner, Rcode, RecordSet};
+use crate::answer::{Data, Ede, Owner, Rcode, RecordSet};
+use crate::geo::embedded::Embedding;
 use crate::model::{Endpoint, EndpointId, Family, Reach};
 use crate::plan::zone::Node;
 use crate::plan::{Steered, SteeredId};
-use crate::steering::{Decision, Outcome, Request, decide};
+use crate::steering::{Decision, Outcome, Request, Whereabouts, decide};
 
 /// Answers A, AAAA or ANY at a steered name; says where an alias leads.
 pub(super) fn answer<'s, T: Trace>(
@@ -46,7 +47,7 @@ pub(super) fn answer<'s, T: Trace>(
     }
 }
 
-/// Places the client, decides for one family, and keeps the scope of the decision.
+/// Decides for one family, and keeps the scope of the decision.
 fn choose<T: Trace>(
     lookup: &mut Lookup<'_, '_, '_, T>,
     id: SteeredId,
@@ -55,20 +56,22 @@ fn choose<T: Trace>(
 ) -> Decision {
     let plan = &lookup.snapshot.plan;
     let client = lookup.query.client;
-    let place = plan.geo.locate(client.address);
-    let subnet = steered.sticky.then(|| Subnet::of(client));
-    let sticky = subnet.map_or(0, Subnet::hash);
-    let request = Request { region: place.region, family, draw: lookup.query.draw, sticky };
-    lookup.trace.steering(id, place, &request);
+    let network = steered.sticky.then(|| Network::of(client.told().addr()));
+    let request = Request {
+        client: Whereabouts::Client { geo: &plan.geo, subnet: client.told().addr(), source: client.source },
+        family,
+        draw: lookup.query.draw,
+        sticky: network.map_or(0, Network::hash),
+        sticky_source: if steered.sticky { Network::of(client.source).hash() } else { 0 },
+    };
+    lookup.trace.steering(id, &request);
     let health = &lookup.snapshot.health;
     let decision = decide(steered.pool, &request, &plan.inventory, health, lookup.trace);
     lookup.trace.decided(&decision);
     let scope = &mut lookup.answer.scope;
-    if decision.by_region {
-        *scope = place.scope.max(*scope);
-    }
-    if let Some(subnet) = subnet.filter(|_| decision.sticky) {
-        *scope = subnet.prefix.max(*scope);
+    *scope = decision.scope.max(*scope);
+    if let Some(network) = network.filter(|_| decision.sticky) {
+        *scope = network.prefix.max(*scope);
     }
     decision
 }
@@ -128,7 +131,7 @@ fn trouble(decision: &Decision) -> Option<Ede> {
 
 /// The clients that a sticky pool treats as one, in the form of the client's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Subnet {
+struct Network {
     /// The family and the bits that are hashed.
     bits: u128,
     /// How many of the client's bits these are: the scope. Never shorter, even if the client told fewer bits:
@@ -136,12 +139,12 @@ struct Subnet {
     prefix: u8,
 }
 
-impl Subnet {
-    fn of(client: Client) -> Self {
-        match client.address {
+impl Network {
+    fn of(client: IpAddr) -> Self {
+        match client {
             IpAddr::V4(address) => Self::v4(address, 0),
-            IpAddr::V6(address) => match address.to_ipv4_mapped() {
-                Some(mapped) => Self::v4(mapped, MAPPED_BITS),
+            IpAddr::V6(address) => match Embedding::of(address) {
+                Some(embedding) => Self::v4(embedding.inner(address), embedding.moved),
                 None => {
                     let bits = address.to_bits() & (u128::MAX << (128 - STICKY_V6));
                     Self { bits, prefix: STICKY_V6 }
@@ -174,9 +177,6 @@ const STICKY_V4: u8 = 24;
 
 /// Clients of one IPv6 network of this length stick together.
 const STICKY_V6: u8 = 56;
-
-/// How many bits of an IPv4-mapped IPv6 address come before the IPv4 address (RFC 4291 section 2.5.5.2).
-const MAPPED_BITS: u8 = 96;
 
 const ALL_DOWN: Ede = Ede { code: 0, text: "every member is down; answered as if all were up" };
 const ALL_DOWN_STATIC: Ede = Ede { code: 0, text: "every member is down; answered from the zone file" };

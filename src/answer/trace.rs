@@ -1,6 +1,5 @@
 //! Telling how an answer came about.
 
-use crate::geo::Place;
 use crate::plan::SteeredId;
 use crate::plan::zone::Node;
 use crate::steering::{self, Decision, Request};
@@ -11,8 +10,8 @@ pub trait Trace: steering::Trace {
     /// A name was looked up: the question's, and then each that an alias leads to.
     fn found(&mut self, _name: &[u8], _how: How<'_>) {}
 
-    /// A steered name was met, and the client was placed.
-    fn steering(&mut self, _steered: SteeredId, _place: Place, _request: &Request) {}
+    /// A steered name was met.
+    fn steering(&mut self, _steered: SteeredId, _request: &Request<'_>) {}
 
     /// What steering decided there; its steps came in between.
     fn decided(&mut self, _decision: &Decision) {}

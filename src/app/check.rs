@@ -19,7 +19,7 @@ use crate::spec::schema;
 pub(super) fn run(config: Option<&Path>, output: Output) -> Result<(), Failure> {
     let (site, mut diagnostics) = load::site(config);
     let report_interval = site.machine.probe.report_interval;
-    let loaded = load::zones(&site.zones, report_interval);
+    let loaded = load::zones(&site.zones, &std::sync::Arc::new(crate::geo::Facts::none()), report_interval);
     diagnostics.extend(loaded.diagnostics);
     let rows: Vec<Row> = loaded.plan.iter().flat_map(|plan| Row::of(plan, report_interval)).collect();
     match output {

@@ -98,7 +98,7 @@ pub(super) fn of(
     let name = Name::from_str(name).map_err(|error| format!("`{name}` is no domain name: {error}"))?;
     let qtype = Rtype::from_str(&qtype.to_ascii_uppercase())
         .map_err(|_| format!("`{qtype}` is no record type; try A, AAAA, TXT or TYPE65"))?;
-    let client = Client { address: from.addr(), prefix: from.prefix_len() };
+    let client = Client::within(from);
     let query = Query { name: name.as_slice(), qtype: qtype.to_int(), client, draw };
     Ok(explain::explain(&query, snapshot))
 }

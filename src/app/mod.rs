@@ -89,7 +89,11 @@ fn site(config: Option<&Path>) -> Result<Site, Failure> {
 
 /// The plan of a site, and the files that it was read from; what is wrong with them is printed.
 fn plan(site: &Site) -> Result<(Plan, Vec<PathBuf>), Failure> {
-    let loaded = load::zones(&site.zones, site.machine.probe.report_interval);
+    let loaded = load::zones(
+        &site.zones,
+        &std::sync::Arc::new(crate::geo::Facts::none()),
+        site.machine.probe.report_interval,
+    );
     print_diagnostics(&loaded.diagnostics, Output::Text);
     loaded.plan.map(|plan| (plan, loaded.included)).ok_or(Failure::WrongInput)
 }

@@ -88,7 +88,8 @@ impl Reloader {
     async fn read(&mut self) -> (Option<Plan>, String) {
         let (zones, report_interval) = (self.zones.clone(), self.report_interval);
         let read = spawn_blocking(move || {
-            let loaded = load::zones(&zones, report_interval);
+            let loaded =
+                load::zones(&zones, &std::sync::Arc::new(crate::geo::Facts::none()), report_interval);
             let said = said(&loaded.diagnostics);
             (loaded, said)
         });

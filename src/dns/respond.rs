@@ -211,7 +211,7 @@ mod tests {
     fn the_client_subnet_is_believed_and_echoed_with_the_scope() {
         let packet = with_subnet(query("a.example", A), &[0, 1, 20, 0, 198, 51, 96]);
         let answer = |query: &Query<'_>| {
-            assert_eq!((query.client.address.to_string().as_str(), query.client.prefix), ("198.51.96.0", 20));
+            assert_eq!(query.client.told().to_string(), "198.51.96.0/20");
             one_address(query)
         };
         let (_, octets) = reply_by(&config(), answer, &packet, Transport::Udp).expect("a reply");
@@ -223,10 +223,7 @@ mod tests {
         for family in [0, 1, 2] {
             let packet = with_subnet(query("a.example", A), &[0, family, 0, 0]);
             let answer = |query: &Query<'_>| {
-                assert_eq!(
-                    (query.client.address.to_string().as_str(), query.client.prefix),
-                    ("203.0.113.9", 32)
-                );
+                assert_eq!(query.client.told().to_string(), "203.0.113.9/32");
                 one_address(query)
             };
             let (_, octets) = reply_by(&config(), answer, &packet, Transport::Udp).expect("a reply");
@@ -240,7 +237,7 @@ mod tests {
         for subnet in [&[0, 1, 24, 0, 198, 51, 100][..], &[9, 9, 9, 9]] {
             let packet = with_subnet(query("a.example", A), subnet);
             let answer = |query: &Query<'_>| {
-                assert_eq!(query.client.address.to_string(), "203.0.113.9");
+                assert_eq!(query.client.told().to_string(), "203.0.113.9/32");
                 one_address(query)
             };
             let (reply, octets) = reply_by(&doubter, answer, &packet, Transport::Udp).expect("a reply");

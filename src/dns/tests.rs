@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Config;
 use super::wire::rtype;
-use crate::geo::GeoMap;
+use crate::geo::Geo;
 use crate::health::HealthMap;
 use crate::model::{Inventory, Region, RegionId};
 use crate::plan::Plan;
@@ -38,7 +38,7 @@ pub fn cell() -> Arc<SnapshotCell> {
     let region = Region { name: "here".into(), at: None, default: true };
     let inventory = Inventory { regions: vec![region], ..Inventory::default() };
     let health = HealthMap::new(&inventory);
-    let geo = GeoMap::compile(Vec::new(), RegionId(0));
+    let geo = Geo::one_region(RegionId(0));
     let plan = Plan { inventory, geo, zones: Zones::default(), steered: Vec::new() };
     Arc::new(SnapshotCell::new(Snapshot { generation: 1, plan: Arc::new(plan), health }))
 }

@@ -81,11 +81,6 @@ impl Facts {
         &self.records[number as usize]
     }
 
-    /// How many distinct records there are.
-    pub(super) fn records(&self) -> usize {
-        self.records.len()
-    }
-
     /// What is known of anybody.
     pub fn knows(&self) -> Knows {
         self.knows
@@ -270,8 +265,13 @@ impl<A: Number> Default for Runs<A> {
 }
 
 impl<A: Number> Runs<A> {
+    /// No address at all yet; the first must begin at 0.
+    pub(super) fn empty() -> Self {
+        Self { starts: Vec::new(), values: Vec::new() }
+    }
+
     /// From ranges in any order; the earlier of two that overlap counts.
-    fn of(ranges: Vec<(A, A, u32)>) -> Self {
+    pub(super) fn of(ranges: Vec<(A, A, u32)>) -> Self {
         let mut runs = Self::default();
         if ranges.windows(2).all(|pair| pair[0].1 < pair[1].0) {
             for (first, last, value) in ranges {

@@ -1,173 +1,156 @@
-//! Where a client is, and how far that is from anything else.
+//! Where a client is, how far that is from anything else, and which clients are alike.
 //!
 //! ```text
-//!   matchers (net:, ...) --compile--> Tree (one a family): address -> region, and the scope of that fact
-//!   coordinates          --distance-> kilometres
+//!   databases --> facts: runs of addresses -> country, coordinates, ...   (one compact form for all)
+//!   rules ------> Map: net > asn > subdivision > country > continent > distance > default
+//!      both ----> Atlas: runs of addresses -> profile (region in each map, point on the globe)
+//!                    `--divide--> Partition: address -> class, and the scope of that fact
 //! ```
 //!
 //! All of geography is compiled away at load: the query path does one lookup in one merged prefix tree,
 //! and the depth of the match is the EDNS scope prefix.
+//!
+//! | to see | look in |
+//! |---|---|
+//! | what rules can name | `matcher` |
+//! | what databases know, several of them as one | [`facts`] |
+//! | who is in which region, and why | `atlas` |
+//! | the lookup, and why its depth is the scope | `partition` |
+//! | IPv4 addresses within IPv6 ones | [`embedded`] |
+//! | kilometres | `distance`; where a country's clients are: [`hubs`] |
 
+mod atlas;
 mod distance;
 pub mod embedded;
 pub mod facts;
 pub mod hubs;
 mod matcher;
-mod tree;
+mod partition;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
+use std::sync::Arc;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
+pub use atlas::{Atlas, By, Map, Placed, Point, Profile, Rules, Table};
 pub use distance::{biased, kilometres};
-pub use facts::{Facts, FactsBuilder};
+pub use facts::{Facts, FactsBuilder, Knows};
 pub use matcher::{Continent, Country, Matcher, NoCode, Subdivision};
-pub use tree::{Address, Leaf, Prefix, Tree};
+pub use partition::Partition;
 
-use crate::model::RegionId;
+use crate::model::{ClassId, Coordinates, MapId, PartitionId, RegionId, SituationId};
 
-/// Where a client is, as far as answers go.
+/// Where every client is: what the query path looks up, and what explains it.
+#[derive(Clone, Debug)]
+pub struct Geo {
+    /// Index [`PartitionId`].
+    partitions: Vec<Divided>,
+    /// Index [`MapId`]: the partition of each map by its regions.
+    maps: Vec<(Map, PartitionId)>,
+    /// By all that health can depend on.
+    situations: PartitionId,
+    facts: Arc<Facts>,
+}
+
+/// A partition, and what is known of its classes.
+#[derive(Clone, Debug)]
+pub struct Divided {
+    /// Client to class.
+    pub partition: Partition,
+    /// Index [`ClassId`]: the situation of its clients, or of some of them, where the pools that use this
+    /// partition treat several situations alike.
+    pub situations: Vec<SituationId>,
+}
+
+/// The class of a client in one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Its region.
-    pub region: RegionId,
-    /// The shortest prefix around the client in which every client has this place.
+pub struct Class {
+    /// Which.
+    pub id: ClassId,
+    /// The shortest prefix around the client in which every client is of this class.
     pub scope: u8,
 }
 
-/// A map of the world's clients: every address is in exactly one region.
-#[derive(Clone, Debug)]
-pub struct GeoMap {
-    v4: Tree<u32, RegionId>,
-    v6: Tree<u128, RegionId>,
-    matchers: Vec<(Matcher, RegionId)>,
+/// Where a client is on one map.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Located {
+    /// Its region.
+    pub region: RegionId,
+    /// What put it there.
+    pub by: By,
+    /// The shortest prefix around the client in which every client is in this region.
+    pub scope: u8,
 }
 
-impl GeoMap {
-    /// Compiles the rules; clients that none of them holds are in `default`. Of two rules for the same
-    /// prefix the later counts.
-    pub fn compile(matchers: Vec<(Matcher, RegionId)>, default: RegionId) -> Self {
-        let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for (matcher, region) in &matchers {
-            let Matcher::Net(net) = matcher else { continue };
-            let net = unmapped(*net);
-            let family = if net.addr().is_ipv4() { &mut v4 } else { &mut v6 };
-            family.push((net.into(), *region));
-        }
-        Self { v4: Tree::compile(v4, default), v6: Tree::compile(v6, default), matchers }
+impl Geo {
+    /// From what a plan needs to be looked up: `maps` are the partitions by the regions of each map.
+    pub fn new(
+        partitions: Vec<Divided>,
+        maps: Vec<(Map, PartitionId)>,
+        situations: PartitionId,
+        facts: Arc<Facts>,
+    ) -> Self {
+        Self { partitions, maps, situations, facts }
     }
 
-    /// The place of a client. One lookup; an IPv4-mapped IPv6 address is looked up as IPv4, with the
-    /// scope moved by 96.
+    /// A world in which every client is in one region, and alike.
+    pub fn one_region(region: RegionId) -> Self {
+        let rules = Rules { matchers: Vec::new(), at: vec![None; region.index() + 1], default: region };
+        let everybody =
+            Divided { partition: Partition::trivial(), situations: vec![SituationId::at(region.index())] };
+        let first = PartitionId(0);
+        Self::new(vec![everybody], vec![(Map::compile(rules), first)], first, Arc::new(Facts::none()))
+    }
+
+    /// The class of a client in a partition. One lookup.
     #[inline]
-    pub fn locate(&self, client: IpAddr) -> Place {
-        let v4 = |address: Ipv4Addr, moved| {
-            let leaf = self.v4.find(address.to_bits());
-            Place { region: leaf.value, scope: leaf.depth + moved }
-        };
-        match client {
-            IpAddr::V4(address) => v4(address, 0),
-            IpAddr::V6(address) => match address.to_ipv4_mapped() {
-                Some(mapped) => v4(mapped, MAPPED_BITS),
-                None => {
-                    let leaf = self.v6.find(address.to_bits());
-                    Place { region: leaf.value, scope: leaf.depth }
-                }
-            },
+    pub fn class(&self, partition: PartitionId, client: IpAddr) -> Class {
+        let (class, scope) = self.partitions[partition.index()].partition.find(client);
+        Class { id: ClassId(class), scope }
+    }
+
+    /// What health can depend on for a client, and how far that holds.
+    #[inline]
+    pub fn situation(&self, client: IpAddr) -> (SituationId, u8) {
+        let class = self.class(self.situations, client);
+        (self.partitions[self.situations.index()].situations[class.id.index()], class.scope)
+    }
+
+    /// Where a client is on a map, and why. Slow: for people.
+    pub fn locate(&self, map: MapId, client: IpAddr) -> Located {
+        let (map, partition) = &self.maps[map.index()];
+        let Placed { region, by } = map.place(client, &self.facts);
+        Located { region, by, scope: self.class(*partition, client).scope }
+    }
+
+    /// Where a client is on the globe, if more is known than its region. Slow: for people.
+    pub fn coordinates(&self, client: IpAddr) -> Option<Coordinates> {
+        let (world, _) = &self.maps[MapId::WORLD.index()];
+        match world.point_of(client, &self.facts) {
+            Point::At(spot) => Some(spot.coordinates()),
+            Point::Region => None,
         }
     }
 
-    /// The rule that placed a client, for people; `None`: the default region took it. Slow.
-    pub fn reason(&self, client: IpAddr) -> Option<&Matcher> {
-        let client = client.to_canonical();
-        let net = |matcher: &Matcher| match matcher {
-            Matcher::Net(net) => unmapped(*net),
-            _ => IpNet::default(),
-        };
-        let rules = self.matchers.iter().map(|(matcher, _)| matcher);
-        rules.filter(|rule| net(rule).contains(&client)).max_by_key(|rule| net(rule).prefix_len())
-    }
-}
-
-/// A prefix of IPv4-mapped IPv6 addresses as the IPv4 prefix it means; any other as it is.
-fn unmapped(net: IpNet) -> IpNet {
-    let mapped = match net {
-        IpNet::V6(v6) if v6.prefix_len() >= MAPPED_BITS => v6.addr().to_ipv4_mapped(),
-        _ => None,
-    };
-    match mapped.map(|v4| Ipv4Net::new(v4, net.prefix_len() - MAPPED_BITS)) {
-        Some(Ok(v4)) => IpNet::V4(v4),
-        _ => net,
-    }
-}
-
-/// How many bits of an IPv4-mapped IPv6 address come before the IPv4 address (RFC 4291 section 2.5.5.2).
-const MAPPED_BITS: u8 = 96;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ELSEWHERE: RegionId = RegionId(0);
-    const EU: RegionId = RegionId(1);
-    const US: RegionId = RegionId(2);
-
-    fn map(rules: &[(&str, RegionId)]) -> GeoMap {
-        let net = |net: &str| Matcher::Net(net.parse().expect("a test writes good prefixes"));
-        GeoMap::compile(rules.iter().map(|(rule, region)| (net(rule), *region)).collect(), ELSEWHERE)
+    /// What the databases know of a client. Slow: for people.
+    pub fn record(&self, client: IpAddr) -> &facts::Record {
+        self.facts.of(atlas::resolved(client))
     }
 
-    fn locate(map: &GeoMap, client: &str) -> (RegionId, u8) {
-        let place = map.locate(client.parse().expect("a test writes good addresses"));
-        (place.region, place.scope)
+    /// What the databases know of anybody.
+    pub fn facts(&self) -> &Arc<Facts> {
+        &self.facts
     }
 
-    fn reason(map: &GeoMap, client: &str) -> Option<String> {
-        map.reason(client.parse().expect("a test writes good addresses")).map(Matcher::to_string)
+    /// Every prefix of a map, IPv4 first, each with one of the situations of its clients: all of them are in
+    /// one region of this map.
+    pub fn prefixes(&self, map: MapId) -> impl Iterator<Item = (IpNet, SituationId)> + '_ {
+        let divided = &self.partitions[self.maps[map.index()].1.index()];
+        divided.partition.prefixes().map(|(net, class)| (net, divided.situations[class as usize]))
     }
 
-    #[test]
-    fn without_rules_everybody_is_in_the_default_region_and_the_scope_is_the_world() {
-        let map = map(&[]);
-        assert_eq!(locate(&map, "192.0.2.1"), (ELSEWHERE, 0));
-        assert_eq!(locate(&map, "2001:db8::1"), (ELSEWHERE, 0));
-        assert_eq!(reason(&map, "192.0.2.1"), None);
-    }
-
-    #[test]
-    fn each_family_has_rules_of_its_own() {
-        let map = map(&[("192.0.2.0/24", EU), ("2001:db8::/32", US)]);
-        assert_eq!(locate(&map, "192.0.2.1"), (EU, 24));
-        assert_eq!(locate(&map, "2001:db8::1"), (US, 32));
-        assert_eq!(locate(&map, "2001:db9::1"), (ELSEWHERE, 32));
-        assert_eq!(reason(&map, "2001:db8::1").as_deref(), Some("net:2001:db8::/32"));
-    }
-
-    #[test]
-    fn single_addresses_and_the_ends_of_ipv4_are_in_it() {
-        let map = map(&[("0.0.0.0/32", EU), ("255.255.255.255/32", US), ("192.0.2.7/32", EU)]);
-        assert_eq!(locate(&map, "0.0.0.0"), (EU, 32));
-        assert_eq!(locate(&map, "255.255.255.255"), (US, 32));
-        assert_eq!(locate(&map, "192.0.2.7"), (EU, 32));
-        assert_eq!(locate(&map, "192.0.2.6"), (ELSEWHERE, 32));
-        assert_eq!(locate(&map, "0.0.0.1"), (ELSEWHERE, 32));
-        assert_eq!(locate(&map, "64.0.0.0"), (ELSEWHERE, 2));
-    }
-
-    #[test]
-    fn a_mapped_address_is_the_ipv4_address_it_maps() {
-        let map = map(&[("192.0.2.0/24", EU), ("::ffff:198.51.100.0/120", US)]);
-        assert_eq!(locate(&map, "::ffff:192.0.2.1"), (EU, 24 + 96));
-        assert_eq!(reason(&map, "::ffff:192.0.2.1").as_deref(), Some("net:192.0.2.0/24"));
-        assert_eq!(locate(&map, "198.51.100.1"), (US, 24));
-        assert_eq!(reason(&map, "198.51.100.1").as_deref(), Some("net:::ffff:198.51.100.0/120"));
-    }
-
-    #[test]
-    fn the_reason_is_the_rule_that_counts() {
-        let map = map(&[("192.0.2.0/25", US), ("192.0.2.0/24", EU), ("192.0.2.0/25", EU)]);
-        assert_eq!(locate(&map, "192.0.2.1"), (EU, 24));
-        assert_eq!(reason(&map, "192.0.2.1").as_deref(), Some("net:192.0.2.0/25"));
-        assert_eq!(reason(&map, "192.0.2.200").as_deref(), Some("net:192.0.2.0/24"));
+    /// How many partitions there are, and the bytes that they keep.
+    pub fn size(&self) -> (usize, usize) {
+        (self.partitions.len(), self.partitions.iter().map(|divided| divided.partition.bytes()).sum())
     }
 }

@@ -9,7 +9,7 @@ use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 
 use crate::health::Evidence;
-use crate::model::{EndpointId, Family, Inventory, Moment, PoolId, RegionId};
+use crate::model::{ClassId, EndpointId, Family, Inventory, Moment, PoolId, RegionId, SituationId};
 
 /// What a server concludes of an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -92,13 +92,13 @@ pub struct Hold {
     pub pool: PoolId,
     /// this member (index into its members),
     pub member: u16,
-    /// for clients of this region,
-    pub region: RegionId,
+    /// for clients in this situation,
+    pub situation: SituationId,
     /// and this family.
     pub family: Family,
 }
 
-/// The decision on a pool for one region and family, where no draw can change it: this one endpoint.
+/// The decision on a pool for one class of clients and family, where no draw can change it: this one endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ready {
     /// Who is answered.
@@ -107,20 +107,21 @@ pub struct Ready {
     pub settled: bool,
     /// Something consulted is stale.
     pub stale: bool,
-    /// The region of the client mattered.
-    pub by_region: bool,
 }
 
-/// Region x endpoint x family -> standing; region x pool x family -> standing; what is held back; and
+/// Region x endpoint x family -> standing; situation x pool x family -> standing; what is held back; and
 /// what all of that comes to, where that is the same for every query.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HealthMap {
     regions: usize,
+    situations: usize,
     endpoints: Vec<Standing>,
     pools: Vec<PoolStanding>,
     holds: HashSet<Hold, FixedState>,
     /// Empty until [`crate::steering::prepare`] has worked it out, and after every change.
     ready: Vec<Option<Ready>>,
+    /// Index [`PoolId`]: where its part of `ready` begins.
+    ready_from: Vec<u32>,
 }
 
 impl HealthMap {
@@ -138,33 +139,35 @@ impl HealthMap {
                 }
             }
         }
-        let pools = vec![PoolStanding::default(); inventory.pools.len() * regions * 2];
-        Self { regions, endpoints, pools, holds: HashSet::default(), ready: Vec::new() }
+        let situations = inventory.situations.len();
+        let pools = vec![PoolStanding::default(); inventory.pools.len() * situations * 2];
+        let (ready, ready_from) = (Vec::new(), Vec::new());
+        Self { regions, situations, endpoints, pools, holds: HashSet::default(), ready, ready_from }
     }
 
     /// The standing of an endpoint for clients of a region.
     #[inline]
     pub fn endpoint(&self, id: EndpointId, region: RegionId, family: Family) -> &Standing {
-        &self.endpoints[self.slot(id.index(), region, family)]
+        &self.endpoints[self.endpoint_slot(id, region, family)]
     }
 
     /// To be written by the keeper.
     pub fn endpoint_mut(&mut self, id: EndpointId, region: RegionId, family: Family) -> &mut Standing {
         self.ready.clear();
-        let slot = self.slot(id.index(), region, family);
+        let slot = self.endpoint_slot(id, region, family);
         &mut self.endpoints[slot]
     }
 
-    /// The standing of a pool for clients of a region.
+    /// The standing of a pool for clients in a situation.
     #[inline]
-    pub fn pool(&self, id: PoolId, region: RegionId, family: Family) -> PoolStanding {
-        self.pools[self.slot(id.index(), region, family)]
+    pub fn pool(&self, id: PoolId, situation: SituationId, family: Family) -> PoolStanding {
+        self.pools[self.pool_slot(id, situation, family)]
     }
 
     /// To be written by [`crate::steering::judge_pools`].
-    pub fn pool_mut(&mut self, id: PoolId, region: RegionId, family: Family) -> &mut PoolStanding {
+    pub fn pool_mut(&mut self, id: PoolId, situation: SituationId, family: Family) -> &mut PoolStanding {
         self.ready.clear();
-        let slot = self.slot(id.index(), region, family);
+        let slot = self.pool_slot(id, situation, family);
         &mut self.pools[slot]
     }
 
@@ -180,19 +183,27 @@ impl HealthMap {
         &mut self.holds
     }
 
-    /// The decision on a pool, if it was worked out beforehand.
+    /// The decision on a pool for clients of a class, if it was worked out beforehand.
     #[inline]
-    pub fn ready(&self, id: PoolId, region: RegionId, family: Family) -> Option<Ready> {
-        self.ready.get(self.slot(id.index(), region, family)).copied().flatten()
+    pub fn ready(&self, id: PoolId, class: ClassId, family: Family) -> Option<Ready> {
+        let from = *self.ready_from.get(id.index())? as usize;
+        self.ready.get(from + class.index() * 2 + family.index()).copied().flatten()
     }
 
-    /// To be written by [`crate::steering::prepare`]: one for each pool, region and family, in this order.
-    pub fn set_ready(&mut self, ready: Vec<Option<Ready>>) {
+    /// To be written by [`crate::steering::prepare`]: one for each pool, each of its classes, and each family, in
+    /// this order; and where the part of each pool begins.
+    pub fn set_ready(&mut self, ready: Vec<Option<Ready>>, from: Vec<u32>) {
         self.ready = ready;
+        self.ready_from = from;
     }
 
     #[inline]
-    fn slot(&self, index: usize, region: RegionId, family: Family) -> usize {
-        (index * self.regions + region.index()) * 2 + family.index()
+    fn endpoint_slot(&self, id: EndpointId, region: RegionId, family: Family) -> usize {
+        (id.index() * self.regions + region.index()) * 2 + family.index()
+    }
+
+    #[inline]
+    fn pool_slot(&self, id: PoolId, situation: SituationId, family: Family) -> usize {
+        (id.index() * self.situations + situation.index()) * 2 + family.index()
     }
 }

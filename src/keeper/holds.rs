@@ -7,8 +7,7 @@ use foldhash::fast::FixedState;
 use crate::health::{HealthMap, Hold};
 use crate::keeper::SavedHold;
 use crate::keeper::probes::Names;
-use crate::keeper::verdicts::regions;
-use crate::model::{Failback, Family, Inventory, Moment, Pool, PoolId, RegionId, Use};
+use crate::model::{Failback, Family, Inventory, Moment, Pool, PoolId, SituationId, Use};
 
 /// Who waits, and since when it is up.
 #[derive(Debug, Default)]
@@ -26,11 +25,12 @@ impl Holds {
         now: Moment,
     ) -> Vec<PoolId> {
         for (id, pool) in waiting_pools(inventory) {
-            for region in regions(inventory) {
+            for situation in inventory.situation_ids() {
                 for family in Family::BOTH {
-                    let hold = |member| Hold { pool: id, member, region, family };
+                    let hold = |member| Hold { pool: id, member, situation, family };
                     for (member, of) in (0..).zip(&pool.members) {
-                        let [was_up, up] = [before, after].map(|map| is_up(of.picks, map, region, family));
+                        let [was_up, up] =
+                            [before, after].map(|map| is_up(of.picks, inventory, map, situation, family));
                         if !up {
                             self.0.remove(&hold(member));
                         } else if !was_up && !spoke {
@@ -40,8 +40,8 @@ impl Holds {
                     if !self.0.is_empty() {
                         let used = |member: u16| pool.members[usize::from(member)].picks;
                         let could_answer =
-                            |member: &u16| answers(used(*member), inventory, after, region, family);
-                        let candidates = pool.order[region.index()].iter().map(|candidate| candidate.member);
+                            |member: &u16| answers(used(*member), inventory, after, situation, family);
+                        let candidates = pool.order_in(situation).iter().copied();
                         self.spare_the_last(candidates.filter(could_answer).map(hold));
                     }
                 }
@@ -81,7 +81,7 @@ impl Holds {
             SavedHold {
                 pool: pool.name.to_string(),
                 member: inventory.name_of(pool.members[usize::from(hold.member)].picks).to_string(),
-                region: inventory.regions[hold.region.index()].name.to_string(),
+                region: inventory.situation_name(hold.situation),
                 v6: hold.family == Family::V6,
                 since: *since,
             }
@@ -101,12 +101,14 @@ impl Holds {
                 .map(move |(place, member)| ((id, inventory.name_of(member.picks)), place))
         });
         let members: HashMap<(PoolId, &str), u16, FixedState> = members.collect();
+        let situations: HashMap<String, SituationId, FixedState> =
+            inventory.situation_ids().map(|id| (inventory.situation_name(id), id)).collect();
         let hold = |saved: &SavedHold| {
             let pool = names.pool(&saved.pool)?;
             let member = *members.get(&(pool, saved.member.as_str()))?;
             let family = if saved.v6 { Family::V6 } else { Family::V4 };
-            let region = names.region(&saved.region)?;
-            Some((Hold { pool, member, region, family }, saved.since.min(now)))
+            let situation = *situations.get(&saved.region)?;
+            Some((Hold { pool, member, situation, family }, saved.since.min(now)))
         };
         Self(saved.iter().filter_map(hold).collect())
     }
@@ -127,18 +129,24 @@ fn waiting_pools(inventory: &Inventory) -> impl Iterator<Item = (PoolId, &Pool)>
     pools.filter(|(_, pool)| pool.failback != Failback::Auto)
 }
 
-fn is_up(picks: Use, map: &HealthMap, region: RegionId, family: Family) -> bool {
+fn is_up(picks: Use, inventory: &Inventory, map: &HealthMap, situation: SituationId, family: Family) -> bool {
     match picks {
-        Use::Endpoint(id) => map.endpoint(id, region, family).usable(),
-        Use::Pool(id) => map.pool(id, region, family).up,
+        Use::Endpoint(id) => map.endpoint(id, inventory.region_in(situation), family).usable(),
+        Use::Pool(id) => map.pool(id, situation, family).up,
     }
 }
 
 /// Whether it is up and has an answer for the family.
-fn answers(picks: Use, inventory: &Inventory, map: &HealthMap, region: RegionId, family: Family) -> bool {
+fn answers(
+    picks: Use,
+    inventory: &Inventory,
+    map: &HealthMap,
+    situation: SituationId,
+    family: Family,
+) -> bool {
     let serves = match picks {
         Use::Endpoint(id) => inventory.endpoints[id.index()].serves(family),
         Use::Pool(_) => true, // one without an answer is not up
     };
-    serves && is_up(picks, map, region, family)
+    serves && is_up(picks, inventory, map, situation, family)
 }

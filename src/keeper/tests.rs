@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::geo::GeoMap;
+use crate::geo::Geo;
 use crate::health::{Basis, Hold, Kind, Opinion, TargetReport};
 use crate::model::*;
 use crate::plan::zone::Zones;
@@ -27,7 +27,7 @@ fn world() -> World {
 }
 
 fn plan(world: World) -> Arc<Plan> {
-    let geo = GeoMap::compile(Vec::new(), world.inventory.default_region());
+    let geo = Geo::one_region(world.inventory.default_region());
     Arc::new(Plan { inventory: world.inventory, geo, zones: Zones::default(), steered: Vec::new() })
 }
 
@@ -99,7 +99,7 @@ fn everything_is_unknown_and_usable_until_somebody_votes() {
     let told = Told::new(world());
     let standing = told.keeper.health().endpoint(FRA, EU, Family::V4);
     assert_eq!((standing.verdict, standing.moving, standing.stale), (Verdict::Unknown, true, false));
-    assert!(told.keeper.health().pool(PoolId(0), EU, Family::V4).up);
+    assert!(told.keeper.health().pool(PoolId(0), SituationId(0), Family::V4).up);
     // iad has no IPv6, and so nothing that could be down
     assert_eq!(told.keeper.health().endpoint(IAD, EU, Family::V6).verdict, Verdict::Up);
 }
@@ -410,7 +410,7 @@ fn held(failback: Failback) -> World {
 }
 
 fn hold(region: RegionId) -> Hold {
-    Hold { pool: PoolId(0), member: 0, region, family: Family::V4 }
+    Hold { pool: PoolId(0), member: 0, situation: SituationId::at(region.index()), family: Family::V4 }
 }
 
 #[test]

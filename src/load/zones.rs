@@ -4,8 +4,10 @@ use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::geo::Facts;
 use crate::plan::{self, Plan};
 use crate::spec::{self, Diagnostic, Severity, Source, Sources};
 
@@ -43,10 +45,10 @@ impl std::fmt::Display for ReadError {
     }
 }
 
-/// Loads all of a `zones` directory. Never fails otherwise than by its diagnostics.
-pub fn zones(directory: &Path, report_interval: Duration) -> Loaded {
+/// Loads all of a `zones` directory, for clients of whom these `facts` are known. Never fails otherwise than by its diagnostics.
+pub fn zones(directory: &Path, facts: &Arc<Facts>, report_interval: Duration) -> Loaded {
     let (sources, unreadable) = read_all(directory);
-    let mut loaded = compile(&sources, report_interval);
+    let mut loaded = compile(&sources, facts, report_interval);
     if !unreadable.is_empty() {
         loaded.plan = None;
         loaded.diagnostics.splice(0..0, unreadable.iter().map(about));
@@ -87,7 +89,7 @@ fn read_all(directory: &Path) -> (Sources, Vec<ReadError>) {
     (sources, unreadable)
 }
 
-fn compile(sources: &Sources, report_interval: Duration) -> Loaded {
+fn compile(sources: &Sources, facts: &Arc<Facts>, report_interval: Duration) -> Loaded {
     let named = RefCell::new(Vec::new());
     let include = |from: &str, name: &str| {
         let path = beside(from, name);
@@ -98,7 +100,7 @@ fn compile(sources: &Sources, report_interval: Duration) -> Loaded {
     if spec.zones.is_empty() && found.is_empty() {
         found.push(no_zones());
     }
-    let (plan, compiled) = plan::compile(&spec, report_interval);
+    let (plan, compiled) = plan::compile(&spec, facts, report_interval);
     let diagnostics = spec.findings(found, compiled);
     let refused = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     let zone_files = sources.zones.iter().map(|source| PathBuf::from(&*source.file));
@@ -163,7 +165,7 @@ mod tests {
         let steering = "[regions.eu]\nnets_file = \"../eu.txt\"\n[regions.us]\nnets_file = \"us.txt\"\n";
         fs::write(zones.join("regions.toml"), steering).expect("a file");
         fs::write(directory.path().join("eu.txt"), "192.0.2.0/24\nEurope\n").expect("a file");
-        let loaded = super::zones(&zones, Duration::from_secs(2));
+        let loaded = super::zones(&zones, &Arc::new(Facts::none()), Duration::from_secs(2));
         let codes: Vec<&str> = loaded.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
         assert_eq!(codes[..2], ["bad-prefix", "unreadable"]);
         assert_eq!(loaded.included, [zones.join("../eu.txt"), zones.join("us.txt")]);
@@ -171,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_missing_directory_is_a_diagnostic() {
-        let loaded = zones(Path::new("no/such/zones"), Duration::from_secs(2));
+        let loaded = zones(Path::new("no/such/zones"), &Arc::new(Facts::none()), Duration::from_secs(2));
         assert!(loaded.plan.is_none());
         assert!(loaded.diagnostics[0].message.contains("no/such/zones"));
     }

@@ -1,7 +1,7 @@
 //! What the server runs: the spec, understood.
 //!
 //! ```text
-//!   Spec --compile--> Plan { Inventory, GeoMap, Zones, steered names }   or every diagnostic
+//!   Spec --compile--> Plan { Inventory, Geo, Zones, steered names }   or every diagnostic
 //!                       `--promises--> the failover time that each name can keep
 //! ```
 //!
@@ -15,7 +15,7 @@ pub use compile::compile;
 
 use std::time::Duration;
 
-use crate::geo::GeoMap;
+use crate::geo::Geo;
 use crate::model::{ELSEWHERE, Inventory, Name, PoolId};
 use zone::Zones;
 
@@ -25,7 +25,7 @@ pub struct Plan {
     /// Regions, monitors, endpoints, targets and pools.
     pub inventory: Inventory,
     /// Where clients are.
-    pub geo: GeoMap,
+    pub geo: Geo,
     /// What is served.
     pub zones: Zones,
     /// The names whose answers are chosen, index [`SteeredId`].

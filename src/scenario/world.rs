@@ -11,6 +11,7 @@ use domain::base::iana::Rtype;
 
 use crate::answer::explain::{Explanation, explain};
 use crate::answer::{Client, Query};
+use crate::geo::Facts;
 use crate::health::{Opinion, Report, TargetReport, Tracker, TrackerSettings};
 use crate::keeper::{Event, Fact, Keeper, State, Step, describe};
 use crate::model::{Family, Moment, Name, Target};
@@ -28,6 +29,8 @@ pub struct World<'w> {
     zones: ReadZones<'w>,
     files: BTreeMap<String, Source>,
     now: Moment,
+    /// What the databases know, as far as the script has any.
+    facts: Arc<Facts>,
     warnings: Vec<Diagnostic>,
     served: Option<Served>,
     probes: BTreeMap<Probe, Standin>,
@@ -58,6 +61,7 @@ impl<'w> World<'w> {
             zones,
             files: BTreeMap::new(),
             now: START,
+            facts: Arc::new(Facts::none()),
             warnings: Vec::new(),
             served: None,
             probes: BTreeMap::new(),
@@ -121,7 +125,7 @@ impl<'w> World<'w> {
             included.ok_or_else(|| format!("there is no file `{name}` here"))
         };
         let (spec, read) = spec::parse(sources, &include);
-        let (plan, compiled) = plan::compile(&spec, REPORT_INTERVAL);
+        let (plan, compiled) = plan::compile(&spec, &self.facts, REPORT_INTERVAL);
         let diagnostics = spec.findings(read, compiled);
         let refused = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
         let Some(plan) = plan.filter(|_| !refused) else { return Ok(render(&diagnostics, false)) };
@@ -195,7 +199,7 @@ impl<'w> World<'w> {
             .map_err(|error| format!("`{}` is no domain name: {error}", question.name))?;
         let qtype = Rtype::from_str(&question.qtype.to_ascii_uppercase())
             .map_err(|_| format!("`{}` is no record type", question.qtype))?;
-        let client = Client { address: question.from.addr(), prefix: question.from.prefix_len() };
+        let client = Client::within(question.from);
         let query = Query { name: name.as_slice(), qtype: qtype.to_int(), client, draw };
         Ok(explain(&query, &self.served()?.snapshot))
     }

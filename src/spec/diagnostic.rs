@@ -93,6 +93,11 @@ impl Diagnostic {
         Self::new(Severity::Error, code, None, message.into())
     }
 
+    /// A warning that has no one place.
+    pub fn general_warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, code, None, message.into())
+    }
+
     /// Says what to do about it.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -16,21 +16,25 @@ use std::mem::take;
 use smallvec::{SmallVec, smallvec};
 
 use crate::health::{HealthMap, Ready};
-use crate::model::{EndpointId, Family, Inventory, OnDown, Pool, PoolId, RegionId, Use};
+use crate::model::{ClassId, EndpointId, Family, Inventory, OnDown, Pool, PoolId, RegionId, Use};
 use crate::steering::walk::{Found, Walk};
+use crate::steering::whereabouts::{Met, Whereabouts};
 use crate::steering::{Step, Trace};
 
 /// Who asks for what, as far as steering goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Request {
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'r> {
     /// Where the client is.
-    pub region: RegionId,
+    pub client: Whereabouts<'r>,
     /// What it asks for.
     pub family: Family,
     /// The random number of this query; for sticky pools, of its client (`sticky`).
     pub draw: u64,
     /// A hash of the client subnet: the draw of sticky pools.
     pub sticky: u64,
+    /// A hash of the network that the query came from: the draw of sticky pools that do not believe the client
+    /// subnet.
+    pub sticky_source: u64,
 }
 
 /// What was decided.
@@ -42,9 +46,10 @@ pub struct Decision {
     pub settled: bool,
     /// Something consulted is stale.
     pub stale: bool,
-    /// The region of the client mattered: the scope is that of its place.
-    pub by_region: bool,
-    /// A sticky pool was consulted: the scope is at least the prefix that was hashed.
+    /// The length of the shortest prefix around the client subnet in which all that was consulted treats every
+    /// client alike; 0: their place did not matter.
+    pub scope: u8,
+    /// A sticky pool hashed the client subnet: the scope is at least the prefix that was hashed.
     pub sticky: bool,
 }
 
@@ -69,66 +74,75 @@ pub enum Outcome {
 /// Decides what `pool` answers. Every transport, explain, tests and simulation come through here.
 pub fn decide(
     pool: PoolId,
-    request: &Request,
+    request: &Request<'_>,
     inventory: &Inventory,
     health: &HealthMap,
     trace: &mut impl Trace,
 ) -> Decision {
-    if !trace.hears()
-        && let Some(ready) = health.ready(pool, request.region, request.family)
-    {
-        return ready.into();
+    let mut met = Met::default();
+    let top = &inventory.pools[pool.index()];
+    if let Some(class) = request.client.class(top) {
+        let ready = if trace.hears() { None } else { health.ready(pool, class.id, request.family) };
+        if let Some(ready) = ready {
+            return ready.decision(class.scope);
+        }
+        met.note(top, class);
     }
-    let (outcome, found) = work_out(pool, request, inventory, health, trace);
+    let (outcome, found) = work_out(pool, request, inventory, health, met, trace);
     found.decision(outcome)
 }
 
 /// Makes those decisions beforehand that no draw can change, by the same walk: each is one endpoint that
 /// is up. To be called when a map is finished; one that is not prepared is walked at every query.
 pub fn prepare(inventory: &Inventory, health: &mut HealthMap) {
-    let regions = inventory.regions.len();
     let mut looks_left = PREPARED_LOOKS_MAX;
-    let mut ready = Vec::with_capacity(inventory.pools.len() * regions * 2);
-    for pool in (0..inventory.pools.len()).map(PoolId::at) {
-        for region in (0..regions).map(RegionId::at) {
+    let mut ready = Vec::new();
+    let mut from = Vec::with_capacity(inventory.pools.len());
+    for (id, pool) in inventory.pools.iter().enumerate() {
+        from.push(u32::try_from(ready.len()).expect("treatments are bounded when a plan is compiled"));
+        for class in (0..pool.treatments.len()).map(ClassId::at) {
             for family in Family::BOTH {
-                let request = Request { region, family, draw: 0, sticky: 0 };
-                let decided = (looks_left > 0).then(|| work_out(pool, &request, inventory, health, &mut ()));
+                let client = Whereabouts::Anybody { partition: pool.partition, class, region: None };
+                let request = Request { client, family, draw: 0, sticky: 0, sticky_source: 0 };
+                let decided = (looks_left > 0)
+                    .then(|| work_out(PoolId::at(id), &request, inventory, health, Met::default(), &mut ()));
                 looks_left = looks_left.saturating_sub(decided.as_ref().map_or(0, |(_, found)| found.looks));
                 ready.push(decided.and_then(|(outcome, found)| found.ready(&outcome)));
             }
         }
     }
-    health.set_ready(ready);
+    health.set_ready(ready, from);
 }
 
 fn work_out(
     pool: PoolId,
-    request: &Request,
+    request: &Request<'_>,
     inventory: &Inventory,
     health: &HealthMap,
+    met: Met,
     trace: &mut impl Trace,
 ) -> (Outcome, Found) {
-    let mut walk = Walk::new(*request, inventory, health, true, trace);
+    let mut walk = Walk::new(*request, inventory, health, met, trace);
     let outcome = walk.outcome(pool);
     if !walk.named() {
         return (outcome, walk.found);
     }
-    let first = walk.found;
+    let (first, met) = (walk.found, walk.met);
     let twin = Request { family: request.family.other(), ..*request };
     let mut deaf = ();
-    let mut other = Walk::new(twin, inventory, health, true, &mut deaf);
+    let mut other = Walk::new(twin, inventory, health, met, &mut deaf);
     let has_records = match other.outcome(pool) {
         Outcome::Endpoints { .. } => !other.named(),
         Outcome::Static => true,
         Outcome::NoData | Outcome::ServFail => false,
     };
-    let consulted = first.with(&other.found);
+    let (consulted, met) = (first.with(&other.found), other.met);
     if !has_records {
         return (outcome, consulted);
     }
     trace.step(Step::WithoutNames(pool));
-    let mut again = Walk::new(*request, inventory, health, false, trace);
+    let mut again = Walk::new(*request, inventory, health, met, trace);
+    again.names = false;
     let outcome = again.outcome(pool);
     (outcome, again.found.with(&consulted))
 }
@@ -141,7 +155,8 @@ impl<T: Trace> Walk<'_, T> {
             return self.endpoints();
         }
         let pool = self.pool(top);
-        let standing = self.health.pool(top, self.request.region, self.request.family);
+        let treatment = self.meet(pool);
+        let standing = self.health.pool(top, treatment.situation, self.request.family);
         let has_answers = self.has_answers(standing.addresses, standing.names).is_ok();
         match pool.on_down {
             OnDown::Static => Outcome::Static,
@@ -153,10 +168,10 @@ impl<T: Trace> Walk<'_, T> {
 
     /// Picks from a pool that a name or a fallback points at.
     fn try_pool(&mut self, id: PoolId) -> bool {
-        let standing = self.health.pool(id, self.request.region, self.request.family);
+        let treatment = self.meet(self.pool(id));
+        let standing = self.health.pool(id, treatment.situation, self.request.family);
         self.found.moving |= standing.moving;
         self.found.stale |= standing.stale;
-        self.found.by_region |= self.pool(id).by_region;
         if standing.up {
             if self.pick(id) {
                 return true;
@@ -177,7 +192,7 @@ impl<T: Trace> Walk<'_, T> {
             let Some(to) = pool.fallback.filter(|_| !pool.fence) else { return false };
             self.trace.step(Step::Fallback { pool: down, to });
             match to {
-                Use::Endpoint(endpoint) => return self.try_endpoint(endpoint),
+                Use::Endpoint(endpoint) => return self.try_endpoint(endpoint, pool.client_subnet),
                 Use::Pool(next) if self.try_pool(next) => return true,
                 Use::Pool(next) => down = next,
             }
@@ -185,11 +200,13 @@ impl<T: Trace> Walk<'_, T> {
         false
     }
 
-    fn try_endpoint(&mut self, id: EndpointId) -> bool {
-        let standing = self.health.endpoint(id, self.request.region, self.request.family);
+    /// An endpoint that a pool falls back to, which says whether the client subnet is `believed`.
+    fn try_endpoint(&mut self, id: EndpointId, believed: bool) -> bool {
+        let watched = self.inventory.endpoints[id.index()].monitored();
+        let region = if watched { self.region(believed) } else { RegionId(0) };
+        let standing = self.health.endpoint(id, region, self.request.family);
         self.found.moving |= standing.moving;
         self.found.stale |= standing.stale;
-        self.found.by_region |= self.inventory.endpoints[id.index()].monitored();
         standing.usable() && self.answers(id).is_ok() && self.carry(id).is_ok()
     }
 
@@ -216,7 +233,8 @@ impl Found {
             chosen: self.chosen,
             moving: self.moving || other.moving,
             stale: self.stale || other.stale,
-            by_region: self.by_region || other.by_region,
+            scope: self.scope.max(other.scope),
+            undetermined: self.undetermined || other.undetermined,
             sticky: self.sticky || other.sticky,
             drew: self.drew || other.drew,
             looks: self.looks + other.looks,
@@ -227,22 +245,23 @@ impl Found {
     fn ready(&self, outcome: &Outcome) -> Option<Ready> {
         let Outcome::Endpoints { chosen, last_resort: false } = outcome else { return None };
         let &[endpoint] = &chosen[..] else { return None };
-        let Found { moving, stale, by_region, sticky, drew, .. } = *self;
-        (!drew && !sticky).then_some(Ready { endpoint, settled: !moving, stale, by_region })
+        let Found { moving, stale, sticky, drew, undetermined, .. } = *self;
+        (!drew && !sticky && !undetermined).then_some(Ready { endpoint, settled: !moving, stale })
     }
 
     fn decision(&self, outcome: Outcome) -> Decision {
-        let Found { moving, stale, by_region, sticky, .. } = *self;
-        Decision { outcome, settled: !moving, stale, by_region, sticky }
+        let Found { moving, stale, scope, sticky, .. } = *self;
+        Decision { outcome, settled: !moving, stale, scope, sticky }
     }
 }
 
-impl From<Ready> for Decision {
+impl Ready {
+    /// The decision for a client whose class is the same as far as `scope` says.
     #[inline]
-    fn from(ready: Ready) -> Self {
-        let Ready { endpoint, settled, stale, by_region } = ready;
+    fn decision(self, scope: u8) -> Decision {
+        let Ready { endpoint, settled, stale } = self;
         let outcome = Outcome::Endpoints { chosen: smallvec![endpoint], last_resort: false };
-        Self { outcome, settled, stale, by_region, sticky: false }
+        Decision { outcome, settled, stale, scope, sticky: false }
     }
 }
 

@@ -1,58 +1,57 @@
-//! Which pools are up, worked out once for every region and family when a health map is made.
+//! Which pools are up, worked out once for every situation and family when a health map is made.
 //!
 //! Only members that have an answer for the family are counted, as members up and as the whole that a
 //! percentage is of: a pool of nine IPv4 endpoints and one with both families is up for IPv6 as long as
 //! that one is. And only members that the region may be given: a `geo` pool stands for each region alone.
 
 use crate::health::{HealthMap, PoolStanding};
-use crate::model::{Candidate, Family, Inventory, MinUp, Policy, Pool, PoolId, Reach, RegionId, Use};
+use crate::model::{Family, Inventory, MinUp, Policy, Pool, PoolId, Reach, SituationId, Use};
 
 /// Fills in every [`crate::health::PoolStanding`] of the map from its endpoints. One pass: pools come
 /// after the pools they pick.
 pub fn judge_pools(inventory: &Inventory, health: &mut HealthMap) {
     for (index, pool) in inventory.pools.iter().enumerate() {
-        for region in (0..inventory.regions.len()).map(RegionId::at) {
+        for situation in inventory.situation_ids() {
             for family in Family::BOTH {
-                let standing = stand(pool, region, family, inventory, health);
-                *health.pool_mut(PoolId::at(index), region, family) = standing;
+                let standing = stand(pool, situation, family, inventory, health);
+                *health.pool_mut(PoolId::at(index), situation, family) = standing;
             }
         }
     }
 }
 
-/// The members that may be given to a region in the last resort: those in its order, or all of them where
-/// no rule holds the region and no fence forbids the rest. By index.
-pub(super) fn last_resort(pool: &Pool, region: RegionId) -> impl Iterator<Item = u16> + Clone {
-    let order = &pool.order[region.index()];
+/// The members that may be given to clients in the last resort: those in their order, or all of them where
+/// no rule holds them and no fence forbids the rest. By index.
+pub(super) fn last_resort(pool: &Pool, situation: SituationId) -> impl Iterator<Item = u16> + Clone {
+    let order = pool.order_in(situation);
     let everybody = order.is_empty() && !pool.fence;
     in_order(order, if everybody { pool.members.len() } else { order.len() })
 }
 
 /// The first `len` members of an order, and of all members where there is none.
 #[inline]
-pub(super) fn in_order(order: &[Candidate], len: usize) -> impl Iterator<Item = u16> + Clone {
-    (0..len as u16)
-        .map(move |position| order.get(usize::from(position)).map_or(position, |candidate| candidate.member))
+pub(super) fn in_order(order: &[u16], len: usize) -> impl Iterator<Item = u16> + Clone {
+    (0..len as u16).map(move |position| order.get(usize::from(position)).copied().unwrap_or(position))
 }
 
 fn stand(
     pool: &Pool,
-    region: RegionId,
+    situation: SituationId,
     family: Family,
     inventory: &Inventory,
     health: &HealthMap,
 ) -> PoolStanding {
-    let standing = |member: u16| of_member(pool, member, region, family, inventory, health);
+    let standing = |member: u16| of_member(pool, member, situation, family, inventory, health);
     let mut whole = PoolStanding::default();
-    for part in last_resort(pool, region).map(standing) {
+    for part in last_resort(pool, situation).map(standing) {
         whole.addresses |= part.addresses;
         whole.names |= part.names;
     }
     let mut count = Count::default();
-    for candidate in &pool.order[region.index()] {
-        let part = standing(candidate.member);
+    for &member in pool.order_in(situation) {
+        let part = standing(member);
         if part.addresses || part.names {
-            count.add(part.up, pool.members[usize::from(candidate.member)].weight);
+            count.add(part.up, pool.members[usize::from(member)].weight);
             whole.moving |= part.moving;
             whole.stale |= part.stale;
         }
@@ -65,16 +64,16 @@ fn stand(
 fn of_member(
     pool: &Pool,
     member: u16,
-    region: RegionId,
+    situation: SituationId,
     family: Family,
     inventory: &Inventory,
     health: &HealthMap,
 ) -> PoolStanding {
     match pool.members[usize::from(member)].picks {
-        Use::Pool(nested) => health.pool(nested, region, family),
+        Use::Pool(nested) => health.pool(nested, situation, family),
         Use::Endpoint(id) => {
             let endpoint = &inventory.endpoints[id.index()];
-            let standing = health.endpoint(id, region, family);
+            let standing = health.endpoint(id, inventory.region_in(situation), family);
             let named = matches!(endpoint.reach, Reach::Name(_));
             PoolStanding {
                 up: standing.usable(),
@@ -124,6 +123,7 @@ impl Count {
 mod tests {
     use super::*;
     use crate::health::Verdict;
+    use crate::model::RegionId;
     use crate::steering::tests_support::World;
 
     const EU: RegionId = RegionId(0);
@@ -152,7 +152,7 @@ mod tests {
             world.set(&mut health, name, Verdict::Down);
         }
         judge_pools(&world.inventory, &mut health);
-        health.pool(pool, EU, family).up
+        health.pool(pool, SituationId(0), family).up
     }
 
     #[test]
@@ -193,11 +193,11 @@ mod tests {
         health.endpoint_mut(e1, US, Family::V4).moving = true;
         health.endpoint_mut(e1, US, Family::V4).stale = true;
         judge_pools(&world.inventory, &mut health);
-        let standing = health.pool(outer, US, Family::V4);
+        let standing = health.pool(outer, SituationId(1), Family::V4);
         assert!(standing.up && standing.moving && standing.stale);
         assert!(standing.addresses && !standing.names);
-        assert!(!health.pool(outer, EU, Family::V4).moving);
-        assert!(health.pool(outer, US, Family::V6).addresses);
+        assert!(!health.pool(outer, SituationId(0), Family::V4).moving);
+        assert!(health.pool(outer, SituationId(1), Family::V6).addresses);
     }
 
     #[test]
@@ -224,8 +224,8 @@ mod tests {
         let mut health = HealthMap::new(&world.inventory);
         world.set(&mut health, "fra", Verdict::Down);
         judge_pools(&world.inventory, &mut health);
-        let up = |region| health.pool(pool, RegionId(region), Family::V4).up;
+        let up = |region| health.pool(pool, SituationId(region), Family::V4).up;
         assert_eq!([up(0), up(1), up(2)], [false, true, false]);
-        assert!(health.pool(pool, RegionId(2), Family::V4).addresses, "all are its last resort");
+        assert!(health.pool(pool, SituationId(2), Family::V4).addresses, "all are its last resort");
     }
 }

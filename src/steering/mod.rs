@@ -16,6 +16,7 @@
 //! | `weighted`, and its sticky form | `weighted` |
 //! | `all` | `all` |
 //! | when a pool is up | `judge` |
+//! | which treatment a client gets, and how far that holds | `whereabouts` |
 //!
 //! Pure: the draw is an argument, health is a finished map. What was looked at is told to a [`Trace`];
 //! the query path passes `()`, which costs nothing, explain passes one that writes it down. There is no
@@ -32,7 +33,9 @@ pub mod tests_support;
 mod trace;
 mod walk;
 mod weighted;
+mod whereabouts;
 
 pub use decide::{Decision, Outcome, Request, decide, prepare};
 pub use judge::judge_pools;
 pub use trace::{Skip, Step, Trace};
+pub use whereabouts::Whereabouts;

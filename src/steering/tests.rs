@@ -46,7 +46,7 @@ impl Scene {
     }
 
     fn hold(&mut self, pool: PoolId, member: u16) -> &mut Self {
-        self.health.holds_mut().insert(Hold { pool, member, region: EU, family: Family::V4 });
+        self.health.holds_mut().insert(Hold { pool, member, situation: SituationId(0), family: Family::V4 });
         self
     }
 
@@ -88,11 +88,16 @@ impl Scene {
     }
 }
 
-fn request(draw: u64) -> Request {
-    Request { region: EU, family: Family::V4, draw, sticky: draw }
+fn request(draw: u64) -> Request<'static> {
+    Request { client: anybody_in(EU), family: Family::V4, draw, sticky: draw, sticky_source: !draw }
 }
 
-fn v6(draw: u64) -> Request {
+fn anybody_in(region: RegionId) -> Whereabouts<'static> {
+    let class = ClassId::at(region.index());
+    Whereabouts::Anybody { partition: PartitionId(0), class, region: Some(region) }
+}
+
+fn v6(draw: u64) -> Request<'static> {
     Request { family: Family::V6, ..request(draw) }
 }
 
@@ -130,7 +135,7 @@ fn each_region_and_family_has_a_health_of_its_own() {
     scene.health.endpoint_mut(EndpointId(0), EU, Family::V6).verdict = Verdict::Down;
     scene.judge();
     assert_eq!(scene.names(scene.decide(pool, v6(1))), ["e2"]);
-    assert_eq!(scene.names(scene.decide(pool, Request { region: US, ..v6(1) })), ["e1"]);
+    assert_eq!(scene.names(scene.decide(pool, Request { client: anybody_in(US), ..v6(1) })), ["e1"]);
     assert_eq!(scene.ask(pool, 1), ["e1"]);
 }
 
@@ -247,9 +252,9 @@ fn geo_goes_by_the_clients_region_and_a_fence_holds_in_any_state() {
     let fenced = scene.world.geo("fenced", members, true);
     scene.world.change(fenced).fallback = Some(E3);
     assert_eq!(scene.down(&[]).ask(open, 1), ["e1"]);
-    let american = Request { region: US, ..request(1) };
+    let american = Request { client: anybody_in(US), ..request(1) };
     assert_eq!(scene.names(scene.decide(open, american)), ["e2"]);
-    assert!(scene.decide(open, american).by_region);
+    assert!(scene.decide(open, american).scope > 0);
     assert_eq!(scene.down(&["e1"]).ask(open, 1), ["e3"]);
     assert_eq!(scene.ask(fenced, 1), ["e1"]);
     assert!(last_resort(&scene.decide(fenced, request(1))));
@@ -418,7 +423,7 @@ fn what_moves_and_what_is_stale_is_told_of_all_that_was_consulted() {
     scene.world.set(&mut scene.health, "e1", Verdict::Down);
     scene.world.set(&mut scene.health, "e2", Verdict::Down);
     let decision = scene.judge().decide(pool, request(1));
-    assert_eq!((decision.settled, decision.stale, decision.by_region), (false, true, true));
+    assert_eq!((decision.settled, decision.stale, decision.scope > 0), (false, true, true));
 }
 
 #[test]
@@ -459,7 +464,8 @@ fn a_decision_that_no_draw_can_change_is_made_beforehand_until_the_map_changes()
     scene.world.change(trickle).trickle = 1;
     scene.down(&["e1"]);
     prepare(&scene.world.inventory, &mut scene.health);
-    let ready = |scene: &Scene, pool| scene.health.ready(pool, EU, Family::V4).map(|ready| ready.endpoint.0);
+    let ready =
+        |scene: &Scene, pool| scene.health.ready(pool, ClassId(0), Family::V4).map(|ready| ready.endpoint.0);
     let pools = [failover, outer, weighted, trickle];
     assert_eq!(pools.map(|pool| ready(&scene, pool)), [Some(1), Some(1), None, None]);
     scene.world.set(&mut scene.health, "e1", Verdict::Up);
@@ -521,9 +527,9 @@ fn build(sketches: &[Sketch]) -> World {
         }
         if sketch.policy == Policy::Geo {
             // the first half is for `eu`, the rest for `us`, which may be nobody
-            let half = pool.order[0].len().div_ceil(2);
-            let order = pool.order[0].to_vec();
-            pool.order = vec![order[..half].into(), order[half..].into()];
+            let half = pool.orders[0].len().div_ceil(2);
+            let order = pool.orders[0].to_vec();
+            pool.orders = vec![order[..half].into(), order[half..].into()];
         }
         (pool.answers, pool.min_up, pool.fallback) = (sketch.answers, sketch.min_up, fallback);
         (pool.failback, pool.trickle) = (sketch.failback, sketch.trickle);
@@ -532,18 +538,17 @@ fn build(sketches: &[Sketch]) -> World {
     world
 }
 
-fn any_request() -> impl Strategy<Value = Request> {
-    (0..2u16, any::<bool>(), any::<u64>(), any::<u64>()).prop_map(|(region, v6, draw, sticky)| Request {
-        region: RegionId(region),
-        family: if v6 { Family::V6 } else { Family::V4 },
-        draw,
-        sticky,
+fn any_request() -> impl Strategy<Value = (RegionId, Request<'static>)> {
+    (0..2u16, any::<bool>(), any::<u64>(), any::<u64>()).prop_map(|(region, v6, draw, sticky)| {
+        let family = if v6 { Family::V6 } else { Family::V4 };
+        let client = anybody_in(RegionId(region));
+        (RegionId(region), Request { client, family, draw, sticky, sticky_source: sticky })
     })
 }
 
 /// Whether an endpoint can be reached from a pool inside all fences.
 fn within(world: &World, pool: PoolId, region: RegionId, wanted: EndpointId) -> bool {
-    judge::last_resort(&world.inventory.pools[pool.index()], region).any(|member| {
+    judge::last_resort(&world.inventory.pools[pool.index()], SituationId::at(region.index())).any(|member| {
         match world.inventory.pools[pool.index()].members[usize::from(member)].picks {
             Use::Endpoint(id) => id == wanted,
             Use::Pool(nested) => within(world, nested, region, wanted),
@@ -558,8 +563,8 @@ proptest! {
     fn every_decision_keeps_its_promises(
         sketches in proptest::collection::vec(sketch(), 1..6),
         verdicts in proptest::collection::vec((0..6usize, 0..2u16, any::<bool>()), 0..16),
-        held in proptest::collection::vec((0..6usize, 0..4u16, 0..2u16, any::<bool>()), 0..8),
-        request in any_request(),
+        held in proptest::collection::vec((0..6usize, 0..4u16, 0..2u32, any::<bool>()), 0..8),
+        (region, request) in any_request(),
     ) {
         let world = build(&sketches);
         let mut health = HealthMap::new(&world.inventory);
@@ -569,7 +574,7 @@ proptest! {
         }
         for (pool, member, region, v6) in held {
             let pool = PoolId::at(pool % sketches.len());
-            health.holds_mut().insert(Hold { pool, member, region: RegionId(region), family: family(v6) });
+            health.holds_mut().insert(Hold { pool, member, situation: SituationId(region), family: family(v6) });
         }
         judge_pools(&world.inventory, &mut health);
         let top = PoolId::at(sketches.len() - 1);
@@ -584,7 +589,7 @@ proptest! {
             prop_assert_eq!(walked, decide(pool, &request, &world.inventory, &prepared, &mut ()));
         }
 
-        let standing = health.pool(top, request.region, request.family);
+        let standing = health.pool(top, SituationId::at(region.index()), request.family);
         match &decision.outcome {
             Outcome::Endpoints { chosen, last_resort } => {
                 prop_assert!(!chosen.is_empty());
@@ -594,9 +599,9 @@ proptest! {
                 let addresses: HashSet<_> = chosen.iter().filter_map(|id| endpoint(id).address(request.family)).collect();
                 prop_assert!(named || addresses.len() == chosen.len(), "each has an address of its own");
                 for id in chosen {
-                    prop_assert!(*last_resort || health.endpoint(*id, request.region, request.family).usable());
+                    prop_assert!(*last_resort || health.endpoint(*id, region, request.family).usable());
                     if world.inventory.pools[top.index()].fence {
-                        prop_assert!(within(&world, top, request.region, *id));
+                        prop_assert!(within(&world, top, region, *id));
                     }
                 }
                 if named {

@@ -17,7 +17,8 @@ impl World {
     pub fn new(regions: &[&str]) -> Self {
         let region =
             |(index, name): (usize, &&str)| Region { name: (*name).into(), at: None, default: index == 0 };
-        let regions = regions.iter().enumerate().map(region).collect();
+        let regions: Vec<Region> = regions.iter().enumerate().map(region).collect();
+        let situations = (0..regions.len()).map(|region| Situation([RegionId::at(region)].into())).collect();
         let monitors = vec![Monitor {
             name: "web".into(),
             ask: Ask::Tcp { port: 80 },
@@ -28,7 +29,7 @@ impl World {
             rise: 2,
             quorum: 75,
         }];
-        Self { inventory: Inventory { regions, monitors, ..Inventory::default() } }
+        Self { inventory: Inventory { regions, situations, monitors, ..Inventory::default() } }
     }
 
     /// An endpoint with these addresses, each watched by `web`.
@@ -58,12 +59,18 @@ impl World {
         let member =
             |picks: &Use| Member { picks: *picks, weight: 1, bias: 0, regions: Vec::new(), default: false };
         let members: Vec<Member> = members.iter().map(member).collect();
-        let order = (0..members.len() as u16).map(|member| Candidate { member, km: None }).collect();
+        let order: Box<[u16]> = (0..members.len() as u16).collect();
+        let regions = self.inventory.regions.len();
         self.inventory.pools.push(Pool {
             name: name.into(),
             policy,
             members,
-            order: vec![order; self.inventory.regions.len()],
+            map: MapId::WORLD,
+            client_subnet: true,
+            orders: vec![order; regions],
+            by_situation: (0..regions as u32).collect(),
+            partition: PartitionId(0),
+            treatments: by_region(regions),
             answers: if policy == Policy::All { 8 } else { 1 },
             min_up: MinUp::Count(1),
             fallback: None,
@@ -72,7 +79,6 @@ impl World {
             trickle: 0,
             fence: false,
             sticky: false,
-            by_region: false,
         });
         PoolId::at(self.inventory.pools.len() - 1)
     }
@@ -84,8 +90,7 @@ impl World {
         let regions = self.inventory.regions.len();
         let pool = self.change(id);
         pool.fence = fence;
-        pool.by_region = true;
-        pool.order = (0..regions).map(|region| geo_order(members, RegionId::at(region), fence)).collect();
+        pool.orders = (0..regions).map(|region| geo_order(members, RegionId::at(region), fence)).collect();
         id
     }
 
@@ -115,10 +120,20 @@ impl World {
     }
 }
 
-fn geo_order(members: &[(EndpointId, &[RegionId])], region: RegionId, fence: bool) -> Box<[Candidate]> {
-    let placed = |wanted: &dyn Fn(&[RegionId]) -> bool| -> Vec<Candidate> {
+/// Each region is a class of its own.
+fn by_region(regions: usize) -> Vec<Treatment> {
+    let treatment = |region| Treatment {
+        region: RegionId::at(region),
+        situation: SituationId::at(region),
+        order: region as u32,
+    };
+    (0..regions).map(treatment).collect()
+}
+
+fn geo_order(members: &[(EndpointId, &[RegionId])], region: RegionId, fence: bool) -> Box<[u16]> {
+    let placed = |wanted: &dyn Fn(&[RegionId]) -> bool| -> Vec<u16> {
         let indexed = (0..).zip(members).filter(|(_, (_, regions))| wanted(regions));
-        indexed.map(|(member, _)| Candidate { member, km: None }).collect()
+        indexed.map(|(member, _)| member).collect()
     };
     let ruled = placed(&|regions| regions.contains(&region));
     let default = placed(&|regions| regions.is_empty());

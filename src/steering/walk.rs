@@ -3,13 +3,14 @@
 use smallvec::SmallVec;
 
 use crate::health::{HealthMap, Hold};
-use crate::model::{EndpointId, Failback, Inventory, Policy, Pool, PoolId, Reach, Use};
+use crate::model::{EndpointId, Failback, Inventory, Policy, Pool, PoolId, Reach, RegionId, Treatment, Use};
 use crate::steering::judge::in_order;
+use crate::steering::whereabouts::Met;
 use crate::steering::{Request, Skip, Step, Trace};
 
 /// What a walk knows and what it has found so far. Each policy is an `impl` of it, in its own file.
 pub(super) struct Walk<'w, T> {
-    pub request: Request,
+    pub request: Request<'w>,
     pub inventory: &'w Inventory,
     pub health: &'w HealthMap,
     pub trace: &'w mut T,
@@ -18,6 +19,8 @@ pub(super) struct Walk<'w, T> {
     /// As if all were up.
     pub last_resort: bool,
     pub found: Found,
+    /// The treatments met so far.
+    pub met: Met,
     /// Whether the answer is a host name, which stands alone.
     named: bool,
     looks_left: usize,
@@ -31,7 +34,9 @@ pub(super) struct Found {
     pub chosen: SmallVec<[EndpointId; 8]>,
     pub moving: bool,
     pub stale: bool,
-    pub by_region: bool,
+    pub scope: u8,
+    /// It is not known how some pool treats the client.
+    pub undetermined: bool,
     pub sticky: bool,
     /// The draw had a say.
     pub drew: bool,
@@ -41,15 +46,46 @@ pub(super) struct Found {
 
 impl<'w, T: Trace> Walk<'w, T> {
     pub fn new(
-        request: Request,
+        request: Request<'w>,
         inventory: &'w Inventory,
         health: &'w HealthMap,
-        names: bool,
+        met: Met,
         trace: &'w mut T,
     ) -> Self {
         let found = Found::default();
-        let (last_resort, named, looks_left, depth) = (false, false, LOOKS_MAX, 0);
-        Self { request, inventory, health, trace, names, last_resort, found, named, looks_left, depth }
+        let (names, last_resort, named, looks_left, depth) = (true, false, false, LOOKS_MAX, 0);
+        Self { request, inventory, health, trace, names, last_resort, found, met, named, looks_left, depth }
+    }
+
+    /// Asks how a pool treats the client: from here on the scope speaks for that too.
+    #[inline]
+    pub fn meet(&mut self, pool: &Pool) -> Treatment {
+        let known = self.met.class(pool);
+        let Some(class) = known.or_else(|| self.request.client.class(pool)) else {
+            self.found.undetermined = true;
+            return pool.treatments[0];
+        };
+        if known.is_none() {
+            self.met.note(pool, class);
+        }
+        self.found.scope = self.found.scope.max(class.scope);
+        pool.treatments[class.id.index()]
+    }
+
+    /// The region of the client where no pool asks: that of an endpoint which is fallen back to.
+    pub fn region(&mut self, believed: bool) -> RegionId {
+        let Some((region, scope)) = self.request.client.region(believed, self.inventory) else {
+            self.found.undetermined = true;
+            return RegionId(0);
+        };
+        self.found.scope = self.found.scope.max(scope);
+        region
+    }
+
+    /// How a pool that was met treats the client.
+    #[inline]
+    fn treatment(&self, pool: &Pool) -> Treatment {
+        pool.treatments[self.met.class(pool).map_or(0, |class| class.id.index())]
     }
 
     /// Lets a pool pick; says whether the answer has grown.
@@ -69,9 +105,9 @@ impl<'w, T: Trace> Walk<'w, T> {
         self.looks_left = looks_left;
         self.found.looks += pool.members.len();
         self.trace.step(Step::Enter(id));
-        self.found.by_region |= pool.by_region;
-        self.found.sticky |= pool.sticky;
-        let draw = mix(if pool.sticky { self.request.sticky } else { self.request.draw }, id);
+        self.meet(pool);
+        self.found.sticky |= pool.sticky && pool.client_subnet;
+        let draw = mix(if pool.sticky { self.sticky_draw(pool) } else { self.request.draw }, id);
         match pool.policy {
             Policy::Failover | Policy::Nearest | Policy::Latency | Policy::Geo => {
                 self.pick_in_order(id, draw)
@@ -79,6 +115,11 @@ impl<'w, T: Trace> Walk<'w, T> {
             Policy::Weighted => self.pick_by_weight(id, draw),
             Policy::All => self.pick_all(id, draw),
         }
+    }
+
+    /// What a sticky pool draws by.
+    pub fn sticky_draw(&self, pool: &Pool) -> u64 {
+        if pool.client_subnet { self.request.sticky } else { self.request.sticky_source }
     }
 
     /// Answers as if everything were up from here on.
@@ -94,7 +135,7 @@ impl<'w, T: Trace> Walk<'w, T> {
 
     /// The members that the client may be given, in the order of the policy, by index.
     pub fn candidates(&self, pool: &'w Pool) -> impl Iterator<Item = u16> + Clone + use<'w, T> {
-        let order = &pool.order[self.request.region.index()];
+        let order = pool.order_of(self.treatment(pool));
         let everybody = self.last_resort && order.is_empty() && !pool.fence;
         in_order(order, if everybody { pool.members.len() } else { order.len() })
     }
@@ -102,15 +143,16 @@ impl<'w, T: Trace> Walk<'w, T> {
     /// Whether a member may be picked, or why not.
     #[inline]
     pub fn look(&self, id: PoolId, member: u16) -> Result<(), Skip> {
-        let Request { region, family, .. } = self.request;
+        let family = self.request.family;
         let pool = self.pool(id);
+        let Treatment { region, situation, .. } = self.treatment(pool);
         let up = match pool.members[usize::from(member)].picks {
             Use::Endpoint(endpoint) => {
                 self.answers(endpoint)?;
                 self.health.endpoint(endpoint, region, family).usable()
             }
             Use::Pool(nested) => {
-                let standing = self.health.pool(nested, region, family);
+                let standing = self.health.pool(nested, situation, family);
                 self.has_answers(standing.addresses, standing.names)?;
                 standing.up
             }
@@ -122,7 +164,7 @@ impl<'w, T: Trace> Walk<'w, T> {
             return Err(Skip::Down);
         }
         let waits = pool.failback != Failback::Auto;
-        if waits && self.health.holds(&Hold { pool: id, member, region, family }) {
+        if waits && self.health.holds(&Hold { pool: id, member, situation, family }) {
             return Err(Skip::Held);
         }
         Ok(())

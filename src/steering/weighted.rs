@@ -73,7 +73,11 @@ impl<T: Trace> Walk<'_, T> {
         let pool = self.pool(id);
         let wait = |(member, share): (u16, &u64)| {
             let name = || self.inventory.name_of(pool.members[usize::from(member)].picks);
-            if *share == 0 { f64::INFINITY } else { exponential(self.request.sticky, name()) / *share as f64 }
+            if *share == 0 {
+                f64::INFINITY
+            } else {
+                exponential(self.sticky_draw(pool), name()) / *share as f64
+            }
         };
         self.candidates(pool).zip(shares).map(wait).collect()
     }

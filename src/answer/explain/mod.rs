@@ -65,8 +65,12 @@ pub struct Place {
     pub subnet: String,
     /// Its region.
     pub region: String,
-    /// The rule that placed it there; `None`: the default region took it.
+    /// The rule that placed it there; `None`: by distance, or because the region takes the rest.
     pub rule: Option<String>,
+    /// What put it there, in words: the rule, the distance, or that the region takes the rest.
+    pub because: String,
+    /// Where it is, `[latitude, longitude]`, if that is known closer than by region.
+    pub at: Option<[f64; 2]>,
     /// The shortest prefix around it in which every client is in this region.
     pub scope: u8,
 }
@@ -136,6 +140,9 @@ pub struct PoolLook {
     pub pool: String,
     /// Its policy.
     pub policy: String,
+    /// Where the client is for this pool, if it goes by another map or by the source address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// Nothing was up, and this look is as if everything were.
     pub as_if_up: bool,
     /// Its members: those that were looked at, in that order, then those that were not needed.
@@ -155,7 +162,7 @@ pub struct MemberLook {
     pub evidence: String,
     /// Whether that is changing.
     pub moving: bool,
-    /// From the client's region, with bias.
+    /// From the client, or from its region if no more is known, with bias.
     pub km: Option<u32>,
     /// What became of it.
     pub fate: Fate,

@@ -1,23 +1,24 @@
 //! A trace that writes down what it hears, and what is known of each member that it hears of.
 
-use crate::answer::Query;
+use std::collections::HashSet;
+
 use crate::answer::explain::words;
 use crate::answer::explain::{Decided, Fate, Finding, Lookup, MemberLook, PoolLook};
 use crate::answer::trace::{How, Trace};
-use crate::geo::Place;
+use crate::answer::{Client, Query};
+use crate::geo;
 use crate::health::Verdict;
-use crate::model::{Family, Member, PoolId, RegionId, Use};
+use crate::model::{Coordinates, Family, MapId, Member, Pool, PoolId, RegionId, Treatment, Use};
 use crate::plan::zone::name::show;
 use crate::plan::{Steered, SteeredId};
 use crate::snapshot::Snapshot;
-use crate::steering::{self, Decision, Request, Step};
+use crate::steering::{self, Decision, Request, Step, Whereabouts};
 
 /// Writes everything down.
 pub(super) struct Recorder<'s> {
     pub(super) lookups: Vec<Lookup>,
     snapshot: &'s Snapshot,
-    /// Where the client is.
-    region: RegionId,
+    client: Client,
     family: Family,
     /// The steered name that is being decided, and the pools entered for it.
     steered: Option<&'s Steered>,
@@ -27,9 +28,8 @@ pub(super) struct Recorder<'s> {
 
 impl<'s> Recorder<'s> {
     pub(super) fn new(query: &Query<'_>, snapshot: &'s Snapshot) -> Self {
-        let region = snapshot.plan.geo.locate(query.client.address).region;
-        let (lookups, entered) = (Vec::new(), Vec::new());
-        Self { lookups, snapshot, region, family: Family::V4, steered: None, entered, as_if_up: false }
+        let (lookups, entered, client) = (Vec::new(), Vec::new(), query.client);
+        Self { lookups, snapshot, client, family: Family::V4, steered: None, entered, as_if_up: false }
     }
 }
 
@@ -52,9 +52,8 @@ impl Trace for Recorder<'_> {
         });
     }
 
-    fn steering(&mut self, steered: SteeredId, place: Place, request: &Request) {
+    fn steering(&mut self, steered: SteeredId, request: &Request<'_>) {
         self.steered = self.snapshot.plan.steered.get(steered.0 as usize);
-        self.region = place.region;
         self.family = request.family;
         self.as_if_up = false;
     }
@@ -85,7 +84,8 @@ impl steering::Trace for Recorder<'_> {
             }
             Step::PoolDown(id) => {
                 let pool = &self.snapshot.plan.inventory.pools[id.index()];
-                let standing = self.snapshot.health.pool(id, self.region, self.family);
+                let situation = self.treatment(pool).situation;
+                let standing = self.snapshot.health.pool(id, situation, self.family);
                 self.note(id, words::pool_down(pool, standing, self.family));
             }
             Step::Fallback { pool, to } => {
@@ -103,6 +103,7 @@ impl Recorder<'_> {
         PoolLook {
             pool: pool.name.to_string(),
             policy: pool.policy.to_string(),
+            place: self.place_for(pool),
             as_if_up: self.as_if_up,
             members: Vec::new(),
             notes: Vec::new(),
@@ -131,25 +132,89 @@ impl Recorder<'_> {
         let Snapshot { plan, health, .. } = self.snapshot;
         let inventory = &plan.inventory;
         let pool = &inventory.pools[pool.index()];
-        let Member { picks, .. } = pool.members[usize::from(index)];
+        let Treatment { region, situation, .. } = self.treatment(pool);
+        let Member { picks, bias, .. } = pool.members[usize::from(index)];
         let (verdict, moving, evidence) = match picks {
             Use::Endpoint(id) => {
-                let standing = health.endpoint(id, self.region, self.family);
+                let standing = health.endpoint(id, region, self.family);
                 let endpoint = &inventory.endpoints[id.index()];
-                let region = &inventory.regions[self.region.index()].name;
+                let region = &inventory.regions[region.index()].name;
                 let verdict = endpoint.serves(self.family).then_some(standing.verdict);
                 (verdict, standing.moving, words::evidence(standing, endpoint, self.family, region))
             }
             Use::Pool(id) => {
-                let standing = health.pool(id, self.region, self.family);
+                let standing = health.pool(id, situation, self.family);
                 let verdict = if standing.up { Verdict::Up } else { Verdict::Down };
                 (Some(verdict), standing.moving, "a pool".into())
             }
         };
-        let order = pool.order.get(self.region.index()).map_or(&[][..], |order| order);
-        let km = order.iter().find(|candidate| candidate.member == index).and_then(|found| found.km);
-        let (name, km) = (inventory.name_of(picks).to_owned(), km.map(|km| km.round() as u32));
+        let km = self.from_client(pool).and_then(|client| self.kilometres(client, picks));
+        let km = km.map(|km| geo::biased(km, bias).round() as u32);
+        let name = inventory.name_of(picks).to_owned();
         MemberLook { name, verdict, evidence, moving, km, fate }
+    }
+
+    fn whereabouts(&self) -> Whereabouts<'_> {
+        let (subnet, source) = (self.client.told().addr(), self.client.source);
+        Whereabouts::Client { geo: &self.snapshot.plan.geo, subnet, source }
+    }
+
+    fn treatment(&self, pool: &Pool) -> Treatment {
+        self.whereabouts().treatment(pool).unwrap_or(pool.treatments[0])
+    }
+
+    fn region(&self) -> RegionId {
+        let inventory = &self.snapshot.plan.inventory;
+        self.whereabouts().region(true, inventory).map_or(inventory.default_region(), |(region, _)| region)
+    }
+
+    /// What counts as the client's address for a pool.
+    fn address_for(&self, pool: &Pool) -> std::net::IpAddr {
+        if pool.client_subnet { self.client.told().addr() } else { self.client.source }
+    }
+
+    /// Where the client is for a pool that goes by something else than its region of `world`, and why.
+    fn place_for(&self, pool: &Pool) -> Option<String> {
+        let plan = &self.snapshot.plan;
+        let address = self.address_for(pool);
+        let source = (address != self.client.told().addr()).then(|| format!("by its source {address}"));
+        let on_map = (pool.map != MapId::WORLD).then(|| {
+            let located = plan.geo.locate(pool.map, address);
+            let region = &plan.inventory.regions_of(pool.map)[located.region.index()].name;
+            let (map, by) = (plan.inventory.map_name(pool.map), words::by(&located.by));
+            format!("on map {map} in {region} ({by})")
+        });
+        let parts: Vec<String> = [source, on_map].into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
+    /// From where a pool measures distances, if it does.
+    fn from_client(&self, pool: &Pool) -> Option<Coordinates> {
+        let Snapshot { plan, .. } = self.snapshot;
+        let address = self.address_for(pool);
+        let region = || plan.inventory.regions[plan.geo.locate(MapId::WORLD, address).region.index()].at;
+        pool.policy.by_distance().then(|| plan.geo.coordinates(address).or_else(region))?
+    }
+
+    /// To an endpoint, or to the nearest of those that a pool can pick, however deep.
+    fn kilometres(&self, client: Coordinates, picks: Use) -> Option<f64> {
+        let inventory = &self.snapshot.plan.inventory;
+        let mut met = HashSet::from([picks]);
+        let mut ahead = vec![picks];
+        let mut nearest: Option<f64> = None;
+        while let Some(next) = ahead.pop() {
+            match next {
+                Use::Endpoint(id) => {
+                    let km = inventory.endpoints[id.index()].at.map(|at| geo::kilometres(client, at));
+                    nearest = [nearest, km].into_iter().flatten().min_by(f64::total_cmp);
+                }
+                Use::Pool(id) => {
+                    let members = inventory.pools[id.index()].members.iter().map(|member| member.picks);
+                    ahead.extend(members.filter(|picks| met.insert(*picks)));
+                }
+            }
+        }
+        nearest
     }
 
     /// A fallback, with what is known of it.
@@ -157,7 +222,9 @@ impl Recorder<'_> {
         let Snapshot { plan, health, .. } = self.snapshot;
         let name = plan.inventory.name_of(to);
         match to {
-            Use::Endpoint(id) => format!("{name}, {}", health.endpoint(id, self.region, self.family).verdict),
+            Use::Endpoint(id) => {
+                format!("{name}, {}", health.endpoint(id, self.region(), self.family).verdict)
+            }
             Use::Pool(_) => format!("pool {name}"),
         }
     }
@@ -165,9 +232,8 @@ impl Recorder<'_> {
     /// With the members that were not looked at: who would be next.
     fn completed(&self, id: PoolId, mut look: PoolLook) -> PoolLook {
         let pool = &self.snapshot.plan.inventory.pools[id.index()];
-        let order = pool.order.get(self.region.index()).map_or(&[][..], |order| order);
-        for candidate in order.iter().take(UNNEEDED_MAX) {
-            let next = self.look_at_member(id, candidate.member, Fate::Unneeded);
+        for &member in pool.order_of(self.treatment(pool)).iter().take(UNNEEDED_MAX) {
+            let next = self.look_at_member(id, member, Fate::Unneeded);
             if look.members.iter().all(|known| known.name != next.name) {
                 look.members.push(next);
             }

@@ -63,8 +63,7 @@ impl Explanation {
 
     /// `in eu (net:192.0.2.0/24)`
     fn place(&self) -> String {
-        let rule = self.client.rule.as_deref().unwrap_or("the default");
-        format!("in {} ({rule})", self.client.region)
+        format!("in {} ({})", self.client.region, self.client.because)
     }
 
     fn is_steered(&self) -> bool {
@@ -104,7 +103,8 @@ impl PoolLook {
         let told = self.members.iter().filter_map(|member| member.told(region, self.as_if_up));
         let told: Vec<String> = told.chain(self.notes.iter().cloned()).collect();
         let policy = if self.as_if_up { "as if all were up" } else { &self.policy };
-        format!("pool {} {policy}: {}", self.pool, told.join(", "))
+        let place = self.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+        format!("pool {} {policy}{place}: {}", self.pool, told.join(", "))
     }
 }
 
@@ -157,7 +157,8 @@ impl Decided {
         let km = members().filter_map(|member| member.km).max().map_or(0, |km| km.to_string().len());
         for pool in &self.pools {
             let how = if pool.as_if_up { ", as if all were up" } else { "" };
-            line(f, "pool", &format!("{}, {}{how}", pool.pool, pool.policy))?;
+            let place = pool.place.as_ref().map(|place| format!(", {place}")).unwrap_or_default();
+            line(f, "pool", &format!("{}, {}{how}{place}", pool.pool, pool.policy))?;
             for member in &pool.members {
                 line(f, "", &member.shown(name, km))?;
             }

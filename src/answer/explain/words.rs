@@ -2,8 +2,9 @@
 
 use crate::answer::Client;
 use crate::answer::explain::Place;
+use crate::geo::{By, Located};
 use crate::health::{Basis, Control, PoolStanding, Standing, Verdict};
-use crate::model::{Endpoint, Family, MinUp, Pool};
+use crate::model::{Endpoint, Family, MapId, MinUp, Pool};
 use crate::plan::Steered;
 use crate::snapshot::Snapshot;
 use crate::steering::{Decision, Outcome, Skip};
@@ -11,16 +12,31 @@ use crate::steering::{Decision, Outcome, Skip};
 /// Where a client is, and by which rule.
 pub(super) fn place(client: Client, snapshot: &Snapshot) -> Place {
     let geo = &snapshot.plan.geo;
-    let place = geo.locate(client.address);
-    let whole = if client.address.is_ipv4() { 32 } else { 128 };
+    let told = client.told();
+    let Located { region, by, scope } = geo.locate(MapId::WORLD, told.addr());
     Place {
-        subnet: match client.prefix {
-            prefix if prefix >= whole => client.address.to_string(),
-            prefix => format!("{}/{prefix}", client.address),
+        subnet: if told.prefix_len() == told.max_prefix_len() {
+            told.addr().to_string()
+        } else {
+            told.to_string()
         },
-        region: snapshot.plan.inventory.regions[place.region.index()].name.to_string(),
-        rule: geo.reason(client.address).map(ToString::to_string),
-        scope: place.scope,
+        region: snapshot.plan.inventory.regions[region.index()].name.to_string(),
+        because: self::by(&by),
+        rule: match by {
+            By::Rule(matcher) => Some(matcher.to_string()),
+            By::Distance(_) | By::Default => None,
+        },
+        at: geo.coordinates(told.addr()).map(|at| [at.latitude, at.longitude]),
+        scope,
+    }
+}
+
+/// What put a client into its region.
+pub(crate) fn by(by: &By) -> String {
+    match by {
+        By::Rule(matcher) => matcher.to_string(),
+        By::Distance(km) => format!("the nearest, {km:.0} km"),
+        By::Default => "the default".into(),
     }
 }
 

@@ -55,7 +55,7 @@ fn names() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn asked(world: &Snapshot, name: &[u8], qtype: u16) -> (String, usize) {
-    let client = Client { address: [192, 0, 2, 1].into(), prefix: 32 };
+    let client = Client::at([192, 0, 2, 1].into());
     let mut count = Count::default();
     let said = answer(&Query { name, qtype, client, draw: 1 }, world, &mut count);
     (show(&said, name), count.0)

@@ -1,14 +1,15 @@
 //! A small world for tests: zones and steering as text, answers as text.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::base::iana::Rtype;
 
 use crate::answer::explain::records::presentation;
+use ipnet::IpNet;
+
 use crate::answer::{Answer, Client, Query, answer};
-use crate::geo::GeoMap;
+use crate::geo::{Facts, Geo};
 use crate::health::{HealthMap, Verdict};
 use crate::model::{Family, Inventory, Name, Region, RegionId};
 use crate::plan::zone::Builder;
@@ -40,7 +41,7 @@ pub fn unchecked(zones: &[(&str, &str)]) -> Snapshot {
     let region = Region { name: "world".into(), at: None, default: true };
     let inventory = Inventory { regions: vec![region], ..Inventory::default() };
     let health = HealthMap::new(&inventory);
-    let geo = GeoMap::compile(Vec::new(), RegionId(0));
+    let geo = Geo::one_region(RegionId(0));
     let plan = Arc::new(Plan { inventory, geo, zones: builder.build(), steered: Vec::new() });
     Snapshot { generation: 1, plan, health }
 }
@@ -50,7 +51,7 @@ fn try_compile(zones: &[(&str, &str)], steering: &str) -> (Option<Plan>, Vec<Dia
     let steering = (!steering.is_empty()).then(|| Source::new("steering.toml", steering));
     let sources = Sources { zones, steering: steering.into_iter().collect() };
     let (spec, mut found) = spec::parse(&sources, &|_, _| Err("nothing to include".into()));
-    let (plan, more) = compile(&spec, Duration::from_secs(2));
+    let (plan, more) = compile(&spec, &Arc::new(Facts::none()), Duration::from_secs(2));
     found.extend(more);
     (plan, found)
 }
@@ -91,13 +92,11 @@ pub fn query<R>(question: &str, client: &str, ask: impl FnOnce(&Query<'_>) -> R)
     let (name, qtype) = question.split_once(' ').expect("a question is a name and a type");
     let name: Name = name.parse().expect("a test writes good names");
     let qtype = qtype.parse::<Rtype>().expect("a test writes good types").to_int();
-    let (address, prefix) = match client.split_once('/') {
-        Some((address, prefix)) => (address, Some(prefix.parse().expect("a test writes good lengths"))),
-        None => (client, None),
+    let client = match client.parse::<IpNet>() {
+        Ok(subnet) => Client::within(subnet),
+        Err(_) => Client::at(client.parse().expect("a test writes good addresses")),
     };
-    let address: IpAddr = address.parse().expect("a test writes good addresses");
-    let prefix = prefix.unwrap_or(if address.is_ipv4() { 32 } else { 128 });
-    ask(&Query { name: name.as_slice(), qtype, client: Client { address, prefix }, draw: 7 })
+    ask(&Query { name: name.as_slice(), qtype, client, draw: 7 })
 }
 
 /// `NOERROR aa | owner ttl type data; ... | authority | additional`: sections that are empty at the end are

@@ -29,8 +29,10 @@ use crate::app::serve::{StopSignals, assignments, failed};
 use crate::app::{Failure, explain, print_diagnostics};
 use crate::cli::Output;
 use crate::dns;
+use crate::geo::Facts;
 use crate::health::{Opinion, Report};
 use crate::keeper::Event;
+use crate::model::MapId;
 use crate::plan::{self, Plan};
 use crate::probe;
 use crate::spec::machine::Machine;
@@ -97,7 +99,7 @@ fn built_in_plan(http_port: u16) -> Result<Plan, Failure> {
         steering: vec![Source::new("example.org.toml", &steering), Source::new("regions.toml", REGIONS)],
     };
     let (spec, read) = spec::parse(&sources, &|_, name| Err(format!("no file {name}")));
-    let (plan, compiled) = plan::compile(&spec, REPORT_INTERVAL);
+    let (plan, compiled) = plan::compile(&spec, &Arc::new(Facts::none()), REPORT_INTERVAL);
     plan.ok_or_else(|| {
         print_diagnostics(&spec.findings(read, compiled), Output::Text);
         Failure::Failed("the built-in example is wrong".into())
@@ -109,7 +111,7 @@ fn client_subnets(plan: &Plan) -> Vec<(String, IpNet)> {
     let of_region = |region: &crate::model::Region| {
         let id = plan.inventory.region(&region.name)?;
         let net = CLIENT_SUBNETS.iter().filter_map(|net| net.parse::<IpNet>().ok());
-        let net = net.into_iter().find(|net| plan.geo.locate(net.addr()).region == id)?;
+        let net = net.into_iter().find(|net| plan.geo.locate(MapId::WORLD, net.addr()).region == id)?;
         Some((region.name.to_string(), net))
     };
     plan.inventory.regions.iter().filter_map(of_region).collect()

@@ -11,6 +11,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
+
 use super::{CLASS_IN, HEADER, flag, option, rcode, rtype};
 use crate::answer::{Client, Ede};
 
@@ -94,8 +96,8 @@ impl<'p> Request<'p> {
 
     /// Who asks: the client subnet if one is told, else whoever sent the packet.
     pub fn client(&self, source: IpAddr) -> Client {
-        let told = self.edns.as_ref().and_then(|edns| edns.subnet).and_then(|subnet| subnet.client());
-        told.unwrap_or(Client { address: source, prefix: if source.is_ipv4() { 32 } else { 128 } })
+        let subnet = self.edns.as_ref().and_then(|edns| edns.subnet).and_then(|subnet| subnet.net());
+        Client { source, subnet }
     }
 }
 
@@ -115,14 +117,15 @@ impl Subnet {
         &self.address[..usize::from(self.source.div_ceil(8)).min(self.address.len())]
     }
 
-    /// The client that it tells of; a source prefix of 0 tells of none.
-    fn client(&self) -> Option<Client> {
+    /// The subnet that it tells of; a source prefix of 0 tells of none.
+    fn net(&self) -> Option<IpNet> {
         let [a, b, c, d, ..] = self.address;
-        match (self.source, self.family) {
-            (0, _) => None,
-            (prefix, FAMILY_IPV4) => Some(Client { address: Ipv4Addr::new(a, b, c, d).into(), prefix }),
-            (prefix, _) => Some(Client { address: Ipv6Addr::from(self.address).into(), prefix }),
-        }
+        let address = match (self.source, self.family) {
+            (0, _) => return None,
+            (_, FAMILY_IPV4) => IpAddr::from(Ipv4Addr::new(a, b, c, d)),
+            _ => Ipv6Addr::from(self.address).into(),
+        };
+        IpNet::new(address, self.source).ok()
     }
 
     /// Reads the option as strictly as RFC 7871 section 7.1.2 asks: as many octets as the prefix needs,
@@ -482,15 +485,12 @@ mod tests {
     fn a_client_subnet_tells_who_asks() {
         let source: IpAddr = "203.0.113.9".parse().expect("an address");
         let client = |subnet: &[u8]| request(&with_subnet(query("a.example", A), subnet)).client(source);
-        let of = |address: &str, prefix| Client { address: address.parse().expect("an address"), prefix };
-        assert_eq!(client(&[0, 1, 24, 0, 198, 51, 100]), of("198.51.100.0", 24));
-        assert_eq!(client(&[0, 1, 32, 0, 198, 51, 100, 7]), of("198.51.100.7", 32));
-        assert_eq!(client(&[0, 2, 33, 0, 0x20, 1, 0xD, 0xB8, 0x80]), of("2001:db8:8000::", 33));
-        assert_eq!(client(&[0, 1, 0, 0]), of("203.0.113.9", 32));
-        assert_eq!(
-            request(&query("a.example", A)).client("2001:db8::1".parse().expect("an address")),
-            of("2001:db8::1", 128)
-        );
+        let of = |subnet: &str| Client { source, subnet: Some(subnet.parse().expect("a prefix")) };
+        assert_eq!(client(&[0, 1, 24, 0, 198, 51, 100]), of("198.51.100.0/24"));
+        assert_eq!(client(&[0, 1, 32, 0, 198, 51, 100, 7]), of("198.51.100.7/32"));
+        assert_eq!(client(&[0, 2, 33, 0, 0x20, 1, 0xD, 0xB8, 0x80]), of("2001:db8:8000::/33"));
+        assert_eq!(client(&[0, 1, 0, 0]), Client::at(source));
+        assert_eq!(request(&query("a.example", A)).client(source), Client::at(source));
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::model::{Pool, RegionId};
+use crate::model::{MapId, Pool, RegionId};
 use crate::plan::compile::endpoints::Pick;
+use crate::plan::compile::maps::Maps;
 use crate::plan::compile::names::{Names, Written};
 use crate::plan::compile::nesting::{Walk, depths, walk};
 use crate::spec::Diagnostic;
@@ -18,6 +19,8 @@ pub struct Draft<'s> {
     pub members: Vec<DraftMember<'s>>,
     /// What is used when it is down.
     pub fallback: Option<Pick>,
+    /// The map whose regions its rules name.
+    pub map: MapId,
     /// Nothing was left out: rules about all members can be checked.
     pub whole: bool,
 }
@@ -36,7 +39,7 @@ pub struct DraftMember<'s> {
 /// Resolves `[pools]` of all files, in the order in which they were written.
 pub fn compile<'s>(
     files: &'s [SteeringFile],
-    regions: &mut Names<'s, RegionId>,
+    maps: &mut Maps<'s>,
     serving: &mut Names<'s, Pick>,
     found: &mut Vec<Diagnostic>,
 ) -> Vec<Draft<'s>> {
@@ -44,7 +47,7 @@ pub fn compile<'s>(
     for (place, written) in Written::all(files, |file| &file.pools).enumerate() {
         serving.define("pool", &written, Pick::Pool(place), found);
     }
-    Written::all(files, |file| &file.pools).map(|written| draft(written, regions, serving, found)).collect()
+    Written::all(files, |file| &file.pools).map(|written| draft(written, maps, serving, found)).collect()
 }
 
 /// Puts pools after all that they pick (a fallback is picked too), and refuses loops and what is nested
@@ -92,17 +95,18 @@ impl Draft<'_> {
 
 fn draft<'s>(
     written: Written<'s, PoolSpec>,
-    regions: &mut Names<'s, RegionId>,
+    maps: &mut Maps<'s>,
     serving: &mut Names<'s, Pick>,
     found: &mut Vec<Diagnostic>,
 ) -> Draft<'s> {
     let errors = found.len();
+    let map = maps.resolve(written.value.map.as_ref(), written.file, found);
     refuse_too_many(&written, found);
     let mut members = Vec::new();
     let mut first_uses = HashMap::new();
     for spec in written.value.members.iter().take(Pool::MEMBERS_MAX) {
         let resolved = serving.resolve("endpoint or pool", &spec.picks, written.file, found);
-        let regions = rule(&written, spec, regions, found);
+        let regions = rule(&written, spec, maps.region_names(map), found);
         let Some(pick) = resolved else { continue };
         if let Some(first) = first_uses.insert(pick, spec) {
             found.push(refuse_second(&written, first, spec));
@@ -114,7 +118,7 @@ fn draft<'s>(
     let fallback = fallback.and_then(|name| serving.resolve("endpoint or pool", name, written.file, found));
     // Without any member, none of them could be read.
     let whole = found.len() == errors && !members.is_empty();
-    Draft { written, members, fallback, whole }
+    Draft { written, members, fallback, map, whole }
 }
 
 fn refuse_too_many(written: &Written<'_, PoolSpec>, found: &mut Vec<Diagnostic>) {

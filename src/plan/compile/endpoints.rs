@@ -3,9 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use crate::model::{Endpoint, EndpointId, Family, MonitorId, Reach, RegionId, Target, TargetId};
+use crate::model::{
+    Coordinates, Endpoint, EndpointId, Family, MapId, MonitorId, Reach, RegionId, Target, TargetId,
+};
+use crate::plan::compile::maps::Maps;
 use crate::plan::compile::names::{Names, Site, Written};
-use crate::plan::compile::regions::Regions;
 use crate::spec::Diagnostic;
 use crate::spec::steering::{EndpointSpec, SteeringFile};
 
@@ -32,7 +34,7 @@ pub struct Endpoints<'s> {
 /// Compiles `[endpoints]` of all files.
 pub fn compile<'s>(
     files: &'s [SteeringFile],
-    regions: &mut Regions<'s>,
+    maps: &mut Maps<'s>,
     monitors: &mut Names<'s, MonitorId>,
     serving: &mut Names<'s, Pick>,
     found: &mut Vec<Diagnostic>,
@@ -43,14 +45,15 @@ pub fn compile<'s>(
     for written in Written::all(files, |file| &file.endpoints) {
         let spec = written.value;
         serving.define("endpoint", &written, Pick::Endpoint(EndpointId::at(table.len())), found);
+        let regions = maps.region_names(MapId::WORLD);
         let region =
-            spec.region.as_ref().and_then(|name| regions.names.resolve("region", name, written.file, found));
+            spec.region.as_ref().and_then(|name| regions.resolve("region", name, written.file, found));
         let monitors = resolve_monitors(&written, monitors, found);
         let reach = reach(&written, found);
         table.push(Endpoint {
             name: written.name.value.as_str().into(),
             region,
-            at: place(spec, region, regions),
+            at: place(spec, region, maps),
             targets: targets.of(&reach, &monitors),
             reach,
         });
@@ -60,13 +63,9 @@ pub fn compile<'s>(
 }
 
 /// Its own place, else its region's.
-fn place(
-    spec: &EndpointSpec,
-    region: Option<RegionId>,
-    regions: &Regions<'_>,
-) -> Option<crate::model::Coordinates> {
+fn place(spec: &EndpointSpec, region: Option<RegionId>, maps: &Maps<'_>) -> Option<Coordinates> {
     let own = spec.at.as_ref().map(|at| at.value);
-    own.or_else(|| region.and_then(|region| regions.table[region.index()].at))
+    own.or_else(|| region.and_then(|region| maps.world()[region.index()].at))
 }
 
 /// Addresses or a host name: not both, not neither. What is wrong counts as an endpoint without addresses.

@@ -71,8 +71,8 @@ impl Around<'_> {
 
     /// A member that is tried for the same clients as one with a fence within it.
     fn beside_a_fence(&self) -> Option<usize> {
-        self.pool.order.iter().find_map(|order| {
-            let mut tried = order.iter().map(|candidate| usize::from(candidate.member));
+        self.pool.orders.iter().find_map(|order| {
+            let mut tried = order.iter().map(|member| usize::from(*member));
             let fenced = tried.clone().find(|&member| self.fence_of(member).is_some())?;
             tried.find(|&member| member != fenced)
         })

@@ -1,7 +1,9 @@
 //! For tests of this module: a small world as text, compiled.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::geo::Facts;
 use crate::model::{Endpoint, Pool, RegionId};
 use crate::plan::Plan;
 use crate::spec::{Diagnostic, Severity, Source, Sources};
@@ -54,7 +56,7 @@ pub fn compile_files(zones: &[(&str, &str)], steering: &[(&str, &str)]) -> Compi
     let sources = Sources { zones: sources(zones), steering: sources(steering) };
     let (spec, unread) = crate::spec::parse(&sources, &|_, _| Err("nothing to include".into()));
     assert_eq!(unread, [], "the files of a test can be read");
-    let (plan, diagnostics) = super::compile(&spec, Duration::from_secs(2));
+    let (plan, diagnostics) = super::compile(&spec, &Arc::new(Facts::none()), Duration::from_secs(2));
     assert_eq!(plan.is_some(), !diagnostics.iter().any(|found| found.severity == Severity::Error));
     Compiled { plan, diagnostics }
 }
@@ -65,10 +67,11 @@ pub fn compile_pool(settings: &str) -> Compiled {
 }
 
 impl Compiled {
-    /// The codes of all diagnostics, in alphabetical order; without `unused`, which small worlds are full of.
+    /// The codes of all diagnostics, in alphabetical order; without `unused` and
+    /// `unreachable`, which small worlds are full of.
     pub fn codes(&self) -> Vec<&'static str> {
         let mut codes: Vec<_> = self.diagnostics.iter().map(|found| found.code).collect();
-        codes.retain(|code| *code != "unused");
+        codes.retain(|code| !["unused", "unreachable"].contains(code));
         codes.sort_unstable();
         codes
     }
@@ -103,8 +106,10 @@ impl Compiled {
     /// The members of a pool in the order in which they are tried for clients of a region.
     pub fn order(&self, pool: &str, region: &str) -> Vec<&str> {
         let pool = self.pool(pool);
-        let order = &pool.order[self.region(region).index()];
-        let members = order.iter().map(|candidate| pool.members[usize::from(candidate.member)].picks);
+        let situation =
+            self.plan().inventory.situation_in(self.region(region)).expect("its clients' situation");
+        let order = pool.order_in(situation);
+        let members = order.iter().map(|member| pool.members[usize::from(*member)].picks);
         members.map(|picks| self.plan().inventory.name_of(picks)).collect()
     }
 }

@@ -45,8 +45,8 @@ const NAMES_MAX: usize = 10_000_000;
 /// A health map holds a standing for each region and endpoint: beyond this it takes gigabytes.
 const VERDICTS_MAX: usize = 4_000_000;
 
-/// Candidates in the orders of all pools together ([`crate::model::Pool::order`]): about 200 MB.
-pub const CANDIDATES_MAX: usize = 16_000_000;
+/// Classes of clients, and members in orders, of all pools together: about 500 MB.
+pub const TREATMENTS_MAX: usize = 16_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -60,14 +60,14 @@ mod tests {
     }
 
     #[test]
-    fn too_many_candidates_are_an_error() {
-        let regions: String = (0..9000).map(|n| format!("[regions.r{n}]\n")).collect();
-        let endpoints: String =
-            (0..400).map(|n| format!("[endpoints.e{n}]\ncname = \"cdn.example.net.\"\n")).collect();
+    fn too_many_treatments_are_an_error() {
+        let regions: String =
+            (0..9000).map(|n| format!("[regions.r{n}]\nat = [{}, 0.0]\n", f64::from(n) / 100.0)).collect();
+        let endpoint = |n| format!("[endpoints.e{n}]\ncname = \"cdn.example.net.\"\nat = [{}, 0.0]\n", n / 5);
+        let endpoints: String = (0..400).map(endpoint).collect();
         let members: Vec<String> = (0..400).map(|n| format!("\"e{n}\"")).collect();
-        let pools: String = (0..5)
-            .map(|n| format!("[pools.p{n}]\npolicy = \"failover\"\nmembers = [{}]\n", members.join(",")))
-            .collect();
+        let pool = |n| format!("[pools.p{n}]\npolicy = \"nearest\"\nmembers = [{}]\n", members.join(","));
+        let pools: String = (0..300).map(pool).collect();
         assert_eq!(compile(&format!("{regions}{endpoints}{pools}")).codes(), ["too-large"]);
     }
 }

@@ -3,11 +3,11 @@
 //! ```text
 //!   limits                     nothing is too big for its table
 //!     |
-//!   regions   monitors         what stands alone
-//!     |    `.    |
-//!     |     endpoints          what they point at, and the targets they share
+//!   maps      monitors         what stands alone
+//!     |  `-.     |
+//!   atlas   endpoints          who is alike by place; what regions and monitors are for
 //!     |        |
-//!     `----- pools             nesting (no loops) -> rules -> order for each client region
+//!     `----- pools             nesting (no loops) -> treatment of each class of clients -> rules
 //!              |
 //!   zones -- steered           the names, and what a zone file has there
 //!              |
@@ -30,19 +30,22 @@ mod heeded;
 mod kept;
 mod keys;
 mod limits;
+mod maps;
 mod monitors;
 mod names;
+mod nearness;
 mod nesting;
-mod order;
 mod pools;
 mod potential;
-mod regions;
 mod rules;
 mod steered;
+mod treatments;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::geo::{Atlas, Facts, Map};
 use crate::model::{Inventory, Name};
 use crate::plan::Plan;
 use crate::plan::zone::Builder;
@@ -51,38 +54,58 @@ use crate::spec::master::ZoneFile;
 use crate::spec::{Diagnostic, Severity, Spec};
 use names::Names;
 
-/// Compiles what was read. `report_interval` is the machine's (for the promised failover times).
+/// Compiles what was read, for clients of whom these `facts` are known. `report_interval` is the machine's (for
+/// the promised failover times).
 ///
 /// Returns the plan, if there is no error, and all diagnostics, warnings too.
-pub fn compile(spec: &Spec, report_interval: Duration) -> (Option<Plan>, Vec<Diagnostic>) {
+pub fn compile(
+    spec: &Spec,
+    facts: &Arc<Facts>,
+    report_interval: Duration,
+) -> (Option<Plan>, Vec<Diagnostic>) {
     let mut found = Vec::new();
-    let plan = limits::check(spec, &mut found).then(|| understand(spec, report_interval, &mut found));
+    let plan = limits::check(spec, &mut found).then(|| understand(spec, facts, report_interval, &mut found));
     let refused = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     (plan.filter(|_| !refused), few::of_each_kind(found))
 }
 
 /// All steps; the plan is whole only if none of them found an error.
-fn understand(spec: &Spec, report_interval: Duration, found: &mut Vec<Diagnostic>) -> Plan {
+fn understand(
+    spec: &Spec,
+    facts: &Arc<Facts>,
+    report_interval: Duration,
+    found: &mut Vec<Diagnostic>,
+) -> Plan {
     let files = &spec.steering;
     let mut zones = gather(&spec.zones, steered::owners(files), found);
-    let mut regions = regions::compile(files, found);
+    let mut maps = maps::compile(files, found);
+    let ready_maps: Vec<Map> = maps.rules().into_iter().map(Map::compile).collect();
+    let atlas = Atlas::compile(facts, &ready_maps);
+    maps.warn_of_the_empty(&atlas, facts.knows(), found);
     let mut monitors = monitors::compile(files, found);
     let mut serving = Names::default();
-    let endpoints = endpoints::compile(files, &mut regions, &mut monitors.names, &mut serving, found);
-    let pools =
-        pools::compile(files, &regions.table, &mut regions.names, &endpoints.table, &mut serving, found);
+    let endpoints = endpoints::compile(files, &mut maps, &mut monitors.names, &mut serving, found);
+    let pools = pools::compile(files, &mut maps, &atlas, &endpoints.table, &mut serving, found);
     let steered = steered::compile(files, &mut zones, &endpoints, &pools, &mut serving, found);
     heeded::warn_of_unheard(&steered.table, &pools, found);
     monitors.names.warn_unused(found);
     serving.warn_unused(found);
+    let (regions, other_maps) = maps.into_tables();
     let inventory = Inventory {
-        regions: regions.table,
+        regions,
+        maps: other_maps,
+        situations: pools.situations,
         monitors: monitors.table,
         endpoints: endpoints.table,
         targets: endpoints.targets,
         pools: pools.table,
     };
-    let plan = Plan { inventory, geo: regions.map, zones: zones.build(), steered: steered.table };
+    let plan = Plan {
+        inventory,
+        geo: pools.partitions.into_geo(ready_maps, Arc::clone(facts)),
+        zones: zones.build(),
+        steered: steered.table,
+    };
     kept::check(&plan, &steered.demands, report_interval, found);
     plan
 }
@@ -179,9 +202,10 @@ mod tests {
     }
 
     fn orders_are_without_repetition(pool: &Pool, inventory: &Inventory) -> bool {
-        pool.order.len() == inventory.regions.len()
-            && pool.order.iter().all(|order| {
-                let mut members: Vec<u16> = order.iter().map(|candidate| candidate.member).collect();
+        pool.by_situation.len() == inventory.situations.len()
+            && pool.treatments.iter().all(|treatment| pool.orders.get(treatment.order as usize).is_some())
+            && pool.orders.iter().all(|order| {
+                let mut members: Vec<u16> = order.to_vec();
                 members.sort_unstable();
                 members.dedup();
                 members.len() == order.len()

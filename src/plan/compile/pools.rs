@@ -1,15 +1,20 @@
 //! Pools: from drafts to what steering reads.
 //!
 //! ```text
-//!   drafts --nest--> ids, inner pools first --settle--> settings --order--> per client region --rules--> fit
+//!   drafts --nest--> ids, inner pools first --settle--> settings --treatments--> by class --rules--> fit
 //! ```
 
-use crate::model::{Endpoint, Failback, Member, MinUp, OnDown, Policy, Pool, PoolId, Region, RegionId, Use};
+use crate::geo::Atlas;
+use crate::model::{
+    Endpoint, Failback, Member, MinUp, OnDown, PartitionId, Policy, Pool, PoolId, Situation, Use,
+};
 use crate::plan::compile::drafts::{self, Draft, DraftMember};
 use crate::plan::compile::endpoints::Pick;
+use crate::plan::compile::maps::Maps;
 use crate::plan::compile::names::{Names, Site};
 use crate::plan::compile::potential::Prospects;
-use crate::plan::compile::{fences, order, potential, rules};
+use crate::plan::compile::treatments::{self, Ground, Partitions};
+use crate::plan::compile::{fences, potential, rules};
 use crate::spec::steering::SteeringFile;
 use crate::spec::{Diagnostic, Spanned};
 
@@ -24,6 +29,10 @@ pub struct Pools<'s> {
     pub wishes: Vec<Wishes<'s>>,
     /// Some of them pick each other, which is an error: no order is right.
     pub tangled: bool,
+    /// How clients are told apart.
+    pub partitions: Partitions,
+    /// Index [`crate::model::SituationId`].
+    pub situations: Vec<Situation>,
     ids: Ids,
 }
 
@@ -46,26 +55,29 @@ impl Pools<'_> {
 /// Compiles `[pools]` of all files.
 pub fn compile<'s>(
     files: &'s [SteeringFile],
-    regions: &[Region],
-    region_names: &mut Names<'s, RegionId>,
+    maps: &mut Maps<'s>,
+    atlas: &Atlas,
     endpoints: &[Endpoint],
     serving: &mut Names<'s, Pick>,
     found: &mut Vec<Diagnostic>,
 ) -> Pools<'s> {
-    let drafts = drafts::compile(files, region_names, serving, found);
+    let drafts = drafts::compile(files, maps, serving, found);
     let walk = drafts::nest(&drafts, found);
     let ids = Ids::new(&walk.order);
-    let mut table: Vec<Pool> = walk.order.iter().map(|&place| settle(&drafts[place], &ids)).collect();
+    let mut table: Vec<Pool> = walk.order.iter().map(|&place| settle(&drafts[place], maps, &ids)).collect();
     let prospects = potential::prospects(&table, endpoints);
-    order::lay(&mut table, regions, endpoints, found);
-    order::mark_by_region(&mut table, regions.len(), &prospects);
+    let ground = Ground::new(atlas, maps.world());
+    let partitions = treatments::lay(&mut table, &prospects, endpoints, &ground, found);
+    let situations = ground.situations;
     for (pool, (&place, prospects)) in table.iter().zip(walk.order.iter().zip(&prospects)) {
+        let regions = maps.regions(pool.map);
         rules::Judged { draft: &drafts[place], pool, prospects, regions, endpoints }.check(found);
     }
     let settled: Vec<&Draft<'_>> = walk.order.iter().map(|&place| &drafts[place]).collect();
     fences::refuse_leaks(&table, &settled, found);
     let wishes = walk.order.iter().map(|&place| wishes(&drafts[place])).collect();
-    Pools { table, prospects, wishes, tangled: !walk.loops.is_empty(), ids }
+    let tangled = !walk.loops.is_empty();
+    Pools { table, prospects, wishes, tangled, partitions, situations, ids }
 }
 
 /// Place in the files -> id.
@@ -91,7 +103,7 @@ impl Ids {
 }
 
 /// Gives every setting its value.
-fn settle(draft: &Draft<'_>, ids: &Ids) -> Pool {
+fn settle(draft: &Draft<'_>, maps: &Maps<'_>, ids: &Ids) -> Pool {
     let spec = draft.written.value;
     let policy = spec.policy.value;
     let answers = or(&spec.answers, if policy == Policy::All { Pool::ANSWERS_MAX } else { 1 });
@@ -99,7 +111,12 @@ fn settle(draft: &Draft<'_>, ids: &Ids) -> Pool {
         name: draft.written.name.value.as_str().into(),
         policy,
         members: draft.members.iter().map(|member| settle_member(member, ids)).collect(),
-        order: Vec::new(),
+        map: draft.map,
+        client_subnet: or(&spec.client_subnet, true) && maps.believes(draft.map),
+        orders: Vec::new(),
+        by_situation: Vec::new(),
+        partition: PartitionId(0),
+        treatments: Vec::new(),
         answers,
         min_up: or(&spec.min_up, MinUp::Count(1)),
         fallback: draft.fallback.map(|pick| ids.of(pick)),
@@ -108,7 +125,6 @@ fn settle(draft: &Draft<'_>, ids: &Ids) -> Pool {
         trickle: share_of_draws(or(&spec.trickle, 0.0)),
         fence: or(&spec.fence, false),
         sticky: or(&spec.sticky, false),
-        by_region: false,
     }
 }
 

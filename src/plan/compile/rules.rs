@@ -1,10 +1,11 @@
 //! What must be true of a pool beyond its names: settings that fit its policy, each other and its members.
 
-use crate::model::{ELSEWHERE, Endpoint, MinUp, OnDown, Policy, Pool, Region, Use};
+use crate::model::{ELSEWHERE, Endpoint, MinUp, OnDown, Policy, Pool, Region, RegionId, Use};
 use crate::plan::compile::drafts::Draft;
 use crate::plan::compile::keys::{Key, refuse_misplaced};
 use crate::plan::compile::names::listed;
 use crate::plan::compile::potential::Prospects;
+use crate::plan::compile::treatments;
 use crate::spec::diagnostic::Place;
 use crate::spec::{Diagnostic, Spanned};
 
@@ -17,7 +18,7 @@ pub struct Judged<'j> {
     pub pool: &'j Pool,
     /// What can come out of it.
     pub prospects: &'j Prospects,
-    /// All regions.
+    /// The regions that its rules name.
     pub regions: &'j [Region],
     /// All endpoints.
     pub endpoints: &'j [Endpoint],
@@ -56,11 +57,6 @@ impl Judged<'_> {
             keys.push(Key::one("default", &member.default, policy == Policy::Geo));
         }
         refuse_misplaced(self.draft.written.file, keys, &here, found);
-        if let Some(map) = spec.map.as_ref().filter(|map| map.value != WORLD) {
-            let message = format!("there is no map `{}`", map.value);
-            let hint = format!("`{WORLD}` is the only one, and the default");
-            found.push(Diagnostic::error("unknown-name", self.place(map), message).hint(hint));
-        }
     }
 
     fn min_up_can_be_reached(&self, found: &mut Vec<Diagnostic>) {
@@ -185,8 +181,8 @@ impl Judged<'_> {
     }
 
     fn regions_without_members(&self) -> impl Iterator<Item = &Region> {
-        let orders = self.regions.iter().zip(&self.pool.order);
-        orders.filter(|(_, order)| order.is_empty()).map(|(region, _)| region)
+        let held = |region: usize| !treatments::by_rule(self.pool, RegionId::at(region)).is_empty();
+        self.regions.iter().enumerate().filter(move |(id, _)| !held(*id)).map(|(_, region)| region)
     }
 
     fn place<T>(&self, part: &Spanned<T>) -> Place {
@@ -197,9 +193,6 @@ impl Judged<'_> {
         self.draft.written.named()
     }
 }
-
-/// The one map there is.
-const WORLD: &str = "world";
 
 #[cfg(test)]
 mod tests {
