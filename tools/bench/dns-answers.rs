@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windrose::dns::respond::{Responder, Transport};
+use windrose::geo::Facts;
 use windrose::keeper::Keeper;
 use windrose::model::Moment;
 use windrose::{dns, load};

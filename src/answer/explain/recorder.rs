@@ -148,7 +148,7 @@ impl Recorder<'_> {
                 (Some(verdict), standing.moving, "a pool".into())
             }
         };
-        let km = self.from_client(pool).and_then(|client| self.kilometres(client, picks));
+        let km = self.measured_from(pool).and_then(|client| self.kilometres(client, picks));
         let km = km.map(|km| geo::biased(km, bias).round() as u32);
         let name = inventory.name_of(picks).to_owned();
         MemberLook { name, verdict, evidence, moving, km, fate }
@@ -189,7 +189,7 @@ impl Recorder<'_> {
     }
 
     /// From where a pool measures distances, if it does.
-    fn from_client(&self, pool: &Pool) -> Option<Coordinates> {
+    fn measured_from(&self, pool: &Pool) -> Option<Coordinates> {
         let Snapshot { plan, .. } = self.snapshot;
         let address = self.address_for(pool);
         let region = || plan.inventory.regions[plan.geo.locate(MapId::WORLD, address).region.index()].at;

@@ -137,8 +137,9 @@ impl<'s> Maps<'s> {
         self.table.iter().map(rules).collect()
     }
 
-    /// Warns of rules that no database can decide, and of regions in which nobody can be.
-    pub fn warn_of_the_empty(&self, atlas: &Atlas, knows: Knows, found: &mut Vec<Diagnostic>) {
+    /// Warnings of rules that no database can decide, and of regions in which nobody can be.
+    pub fn warnings_of_the_empty(&self, atlas: &Atlas, knows: Knows) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
         for (map, draft) in self.table.iter().enumerate() {
             let mut reached = vec![false; draft.regions.len()];
             for profile in &atlas.profiles {
@@ -152,6 +153,7 @@ impl<'s> Maps<'s> {
             let empty = draft.sites.iter().zip(&draft.regions).zip(reached).filter(|(_, reached)| !reached);
             found.extend(empty.filter_map(|((site, region), _)| Some(unreachable(site.as_ref()?, region))));
         }
+        found
     }
 
     /// What the plan keeps: the regions of `world`, and the other maps.
@@ -270,31 +272,32 @@ impl<'s> Matchers<'s> {
 
     /// The kinds of rules that nothing at hand can decide.
     fn undecided(&self, knows: Knows) -> Vec<Undecided<'_>> {
-        let kinds: [(&str, bool, fn(&Matcher) -> bool, &str); 4] = [
-            (
-                "asn",
-                knows.asn,
-                |rule| matches!(rule, Matcher::Asn(_)),
-                "an ASN database, as GeoLite2-ASN.mmdb",
-            ),
-            (
-                "subdivision",
-                knows.subdivision,
-                |rule| matches!(rule, Matcher::Subdivision(_)),
-                "a City database with ISO codes, as GeoLite2-City.mmdb",
-            ),
-            ("country", knows.country, |rule| matches!(rule, Matcher::Country(_)), ANY_DATABASE),
-            ("continent", knows.continent, |rule| matches!(rule, Matcher::Continent(_)), ANY_DATABASE),
-        ];
-        let missing = kinds.into_iter().filter(|(_, known, ..)| !known);
-        let undecided = missing.filter_map(|(kind, _, is_one, install)| {
-            let rules: Vec<_> = self.kept.iter().filter(|(rule, ..)| is_one(rule)).collect();
-            let (first, _, site) = rules.first()?;
-            let regions = rules.iter().map(|(_, region, _)| *region).collect();
-            Some(Undecided { kind, first, site, regions, install })
-        });
-        undecided.collect()
+        let mut undecided: Vec<Undecided<'_>> = Vec::new();
+        for (matcher, region, site) in &self.kept {
+            let Some((kind, install)) = needed(matcher, knows) else { continue };
+            match undecided.iter_mut().find(|rules| rules.kind == kind) {
+                Some(rules) => rules.regions.push(*region),
+                None => {
+                    undecided.push(Undecided { kind, first: matcher, site, regions: vec![*region], install })
+                }
+            }
+        }
+        undecided
     }
+}
+
+/// The kind of a rule that nothing at hand can decide, and what would.
+fn needed(matcher: &Matcher, knows: Knows) -> Option<(&'static str, &'static str)> {
+    let (kind, known, install) = match matcher {
+        Matcher::Net(_) => return None,
+        Matcher::Asn(_) => ("asn", knows.asn, "an ASN database, as GeoLite2-ASN.mmdb"),
+        Matcher::Subdivision(_) => {
+            ("subdivision", knows.subdivision, "a City database with ISO codes, as GeoLite2-City.mmdb")
+        }
+        Matcher::Country(_) => ("country", knows.country, ANY_DATABASE),
+        Matcher::Continent(_) => ("continent", knows.continent, ANY_DATABASE),
+    };
+    (!known).then_some((kind, install))
 }
 
 /// Rules of one kind that place nobody.

@@ -81,7 +81,7 @@ fn understand(
     let mut maps = maps::compile(files, found);
     let ready_maps: Vec<Map> = maps.rules().into_iter().map(Map::compile).collect();
     let atlas = Atlas::compile(facts, &ready_maps);
-    maps.warn_of_the_empty(&atlas, facts.knows(), found);
+    let nobody_there = maps.warnings_of_the_empty(&atlas, facts.knows());
     let mut monitors = monitors::compile(files, found);
     let mut serving = Names::default();
     let endpoints = endpoints::compile(files, &mut maps, &mut monitors.names, &mut serving, found);
@@ -107,6 +107,10 @@ fn understand(
         steered: steered.table,
     };
     kept::check(&plan, &steered.demands, report_interval, found);
+    // What is wrong may be why.
+    if found.iter().all(|diagnostic| diagnostic.severity != Severity::Error) {
+        found.extend(nobody_there);
+    }
     plan
 }
 

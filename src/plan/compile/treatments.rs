@@ -169,7 +169,7 @@ impl Layer<'_> {
         });
         parts.extend(nested);
         let nothing = vec![0; self.ground.situations.len()].into();
-        parts.into_iter().fold(nothing, both)
+        parts.into_iter().fold(nothing, |labels, part| both(&labels, &part))
     }
 
     /// Divides the clients of a pool, and says how each class of them is treated.
@@ -274,9 +274,9 @@ fn canonical(labels: impl IntoIterator<Item = u32>) -> Labels {
 }
 
 /// What either tells apart.
-fn both(a: Labels, b: Labels) -> Labels {
+fn both(a: &[u32], b: &[u32]) -> Labels {
     let mut table = Table::default();
-    a.iter().zip(&b).map(|pair| table.number(pair)).collect()
+    a.iter().zip(b).map(|pair| table.number(pair)).collect()
 }
 
 /// Distances worked out for one plan at most, a few seconds of them; pools that would take more go by regions.
