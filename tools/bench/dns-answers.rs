@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [zones, pattern, names, queries] = arguments.as_slice() else {
         return Err("usage: dns-answers ZONES PATTERN NAMES QUERIES".into());
     };
-    let loaded = load::zones(Path::new(zones), Duration::from_secs(2));
+    let loaded = load::zones(Path::new(zones), &Arc::new(Facts::none()), Duration::from_secs(2));
     let plan = loaded.plan.ok_or_else(|| format!("{:?}", loaded.diagnostics))?;
     let snapshot = Keeper::new(Arc::new(plan), None, Moment(0)).first();
     let responder = Responder::new(&config());
