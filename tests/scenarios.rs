@@ -43,7 +43,7 @@ fn every_scenario_in_the_docs_is_true() {
 
 fn run(text: &str, file: &Path) -> scenario::Run {
     let zones = |directory: &str| load::sources(&root().join(directory)).map_err(|error| error.to_string());
-    scenario::run(text, &zones).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+    scenario::run(text, &zones, &load::include).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
 fn show(file: &Path, difference: &Difference) -> String {

@@ -34,7 +34,7 @@ pub(super) fn run(files: &[PathBuf]) -> Result<(), Failure> {
 fn run_one(file: &Path, update: bool) -> Result<Vec<Difference>, String> {
     let text = fs::read_to_string(file).map_err(|error| error.to_string())?;
     let zones = |directory: &str| load::sources(Path::new(directory)).map_err(|error| error.to_string());
-    let run = scenario::run(&text, &zones).map_err(|error| error.to_string())?;
+    let run = scenario::run(&text, &zones, &load::include).map_err(|error| error.to_string())?;
     if !update {
         return Ok(run.differences);
     }

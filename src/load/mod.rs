@@ -15,4 +15,4 @@ mod zones;
 pub use machine::{Site, machine, site};
 pub use state::{StateFile, Unreadable};
 pub use watch::Watch;
-pub use zones::{Loaded, ReadError, sources, zones};
+pub use zones::{Loaded, ReadError, include, sources, zones};

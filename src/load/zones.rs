@@ -92,9 +92,8 @@ fn read_all(directory: &Path) -> (Sources, Vec<ReadError>) {
 fn compile(sources: &Sources, facts: &Arc<Facts>, report_interval: Duration) -> Loaded {
     let named = RefCell::new(Vec::new());
     let include = |from: &str, name: &str| {
-        let path = beside(from, name);
-        named.borrow_mut().push(path.clone());
-        read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+        named.borrow_mut().push(beside(from, name));
+        include(from, name)
     };
     let (spec, mut found) = spec::parse(sources, &include);
     if spec.zones.is_empty() && found.is_empty() {
@@ -106,6 +105,15 @@ fn compile(sources: &Sources, facts: &Arc<Facts>, report_interval: Duration) -> 
     let zone_files = sources.zones.iter().map(|source| PathBuf::from(&*source.file));
     let included = zone_files.chain(named.into_inner()).collect();
     Loaded { plan: plan.filter(|_| !refused), diagnostics, included }
+}
+
+/// Reads what a file `from` a `zones` directory names with `$INCLUDE` or `nets_file`.
+///
+/// # Errors
+/// It cannot be read; why, for people.
+pub fn include(from: &str, name: &str) -> Result<Source, String> {
+    let path = beside(from, name);
+    read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
 }
 
 /// What `$INCLUDE` or `nets_file` names: relative to the file that names it.

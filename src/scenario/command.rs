@@ -1,9 +1,11 @@
 //! The commands of a scenario, as written.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::answer::Client;
 use crate::health::{Control, Opinion};
 use crate::spec::{did_you_mean, duration};
 
@@ -12,6 +14,7 @@ use crate::spec::{did_you_mean, duration};
 pub(super) enum Command {
     Zones(String),
     File(String),
+    Geo,
     Load,
     Check,
     Report { probe: Probe, says: Vec<(String, Opinion)> },
@@ -26,6 +29,7 @@ pub(super) enum Command {
     Failback(String),
     Restart,
     Status,
+    Locate(Vec<IpNet>),
 }
 
 /// `REGION/NAME`
@@ -35,18 +39,22 @@ pub(super) struct Probe {
     pub(super) name: String,
 }
 
-/// `NAME TYPE from ADDRESS`
+/// `NAME TYPE from ADDRESS [via RESOLVER]`
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Question {
     pub(super) name: String,
     pub(super) qtype: String,
-    pub(super) from: IpNet,
+    pub(super) client: Client,
 }
 
 /// Every command: how it is written, and what it does.
-pub const COMMANDS: [(&str, &str); 18] = [
+pub const COMMANDS: [(&str, &str); 20] = [
     ("zones DIRECTORY", "load a zones directory"),
     ("file NAME", "the lines that follow are that file of a zones directory made here"),
+    (
+        "geo",
+        "the lines that follow are what geo databases know; it counts from the next `load` or `zones` on",
+    ),
     ("load", "load the files made here (again: reload)"),
     ("check", "print every warning and each name's failover promise"),
     (
@@ -60,9 +68,16 @@ pub const COMMANDS: [(&str, &str); 18] = [
     ("silence REGION/PROBE", "from now on it is not heard"),
     ("wait DURATION", "time passes; probes go on reporting every 2 s"),
     ("jump DURATION", "the clock jumps forward"),
-    ("ask NAME TYPE from ADDRESS [draw N]", "a query; ADDRESS may be a subnet, as ECS carries it"),
-    ("share NAME TYPE from ADDRESS draws N", "N queries with draws of their own; how many got what"),
-    ("explain NAME TYPE from ADDRESS [draw N]", "every step of why"),
+    (
+        "ask NAME TYPE from ADDRESS [via RESOLVER] [draw N]",
+        "a query; ADDRESS may be a subnet, as the RESOLVER tells it",
+    ),
+    (
+        "share NAME TYPE from ADDRESS [via RESOLVER] draws N",
+        "N queries with draws of their own; how many got what",
+    ),
+    ("explain NAME TYPE from ADDRESS [via RESOLVER] [draw N]", "every step of why"),
+    ("locate ADDRESS ...", "where clients are: region and scope on each map, and how far each region is"),
     ("drain ENDPOINT", "an operator takes it out"),
     ("force ENDPOINT up|down", "an operator fixes its verdict"),
     ("release ENDPOINT", "an operator leaves it to its checks"),
@@ -78,6 +93,7 @@ impl Command {
         let command = match words.as_slice() {
             ["zones", directory] => Command::Zones((*directory).into()),
             ["file", name] => Command::File((*name).into()),
+            ["geo"] => Command::Geo,
             ["load"] => Command::Load,
             ["check"] => Command::Check,
             ["report", probe, says @ ..] => {
@@ -110,6 +126,10 @@ impl Command {
             ["failback", pool] => Command::Failback((*pool).into()),
             ["restart"] => Command::Restart,
             ["status"] => Command::Status,
+            ["locate", first, more @ ..] => {
+                let clients = [first].into_iter().chain(more).map(|word| subnet(word));
+                Command::Locate(clients.collect::<Result<_, _>>()?)
+            }
             _ => return Err(unknown(&words)),
         };
         Ok(command)
@@ -124,23 +144,31 @@ impl Probe {
 }
 
 impl Question {
-    /// `NAME TYPE from ADDRESS [key N]`
+    /// `NAME TYPE from ADDRESS [via RESOLVER] [key N]`
     fn parse(words: &[&str], key: &str) -> Result<(Self, Option<u64>), String> {
-        let usage = || format!("this takes: NAME TYPE from ADDRESS [{key} N]");
-        let (question, number) = match words {
-            [name, qtype, "from", address] => ((name, qtype, address), None),
-            [name, qtype, "from", address, word, number] if *word == key => {
-                ((name, qtype, address), Some(number.parse().map_err(|_| usage())?))
+        let usage = || format!("this takes: NAME TYPE from ADDRESS [via RESOLVER] [{key} N]");
+        let [name, qtype, "from", address, more @ ..] = words else { return Err(usage()) };
+        let told = subnet(address)?;
+        let (client, more) = match more {
+            ["via", resolver, more @ ..] => {
+                let source = resolver.parse().map_err(|_| format!("`{resolver}` is no address"))?;
+                (Client { source, subnet: Some(told) }, more)
             }
+            more => (Client::within(told), more),
+        };
+        let number = match more {
+            [] => None,
+            [word, number] if *word == key => Some(number.parse().map_err(|_| usage())?),
             _ => return Err(usage()),
         };
-        let (name, qtype, address) = question;
-        let from = address
-            .parse::<IpNet>()
-            .or_else(|_| address.parse::<std::net::IpAddr>().map(IpNet::from))
-            .map_err(|_| format!("`{address}` is neither an address nor a subnet"))?;
-        Ok((Self { name: (*name).into(), qtype: (*qtype).into(), from: from.trunc() }, number))
+        Ok((Self { name: (*name).into(), qtype: (*qtype).into(), client }, number))
     }
+}
+
+fn subnet(word: &str) -> Result<IpNet, String> {
+    let subnet = word.parse::<IpNet>().or_else(|_| word.parse::<IpAddr>().map(IpNet::from));
+    let subnet = subnet.map_err(|_| format!("`{word}` is neither an address nor a subnet"))?;
+    Ok(subnet.trunc())
 }
 
 fn said(word: &str) -> Result<(String, Opinion), String> {

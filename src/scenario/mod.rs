@@ -17,6 +17,7 @@
 //! the form of a bug report.
 
 mod command;
+mod facts;
 mod script;
 mod world;
 
@@ -24,7 +25,7 @@ pub use command::COMMANDS;
 pub use script::{Block, Script, ScriptError};
 pub use world::World;
 
-use crate::spec::Sources;
+use crate::spec::{Include, Sources};
 
 /// Reads the zones directory that a script names; the error is what the script prints.
 pub type ReadZones<'a> = &'a dyn Fn(&str) -> Result<Sources, String>;
@@ -51,13 +52,13 @@ pub struct Difference {
     pub printed: String,
 }
 
-/// Runs a script from its text.
+/// Runs a script from its text. `include` reads what the files of a zones directory name.
 ///
 /// # Errors
 /// When the text is no script. Whatever a command thinks of its words is output.
-pub fn run(text: &str, zones: ReadZones<'_>) -> Result<Run, ScriptError> {
+pub fn run(text: &str, zones: ReadZones<'_>, include: Include<'_>) -> Result<Run, ScriptError> {
     let script = Script::parse(text)?;
-    let mut world = World::new(zones);
+    let mut world = World::new(zones, include);
     let mut differences = Vec::new();
     let mut printed = Vec::new();
     for block in &script.blocks {

@@ -9,24 +9,25 @@ use std::time::Duration;
 
 use domain::base::iana::Rtype;
 
-use crate::answer::explain::{Explanation, explain};
-use crate::answer::{Client, Query};
+use crate::answer::Query;
+use crate::answer::explain::{Explanation, explain, locate};
 use crate::geo::Facts;
 use crate::health::{Opinion, Report, TargetReport, Tracker, TrackerSettings};
 use crate::keeper::{Event, Fact, Keeper, State, Step, describe};
 use crate::model::{Family, Moment, Name, Target};
 use crate::plan::promise::promises;
 use crate::plan::{self, Plan};
-use crate::scenario::ReadZones;
 use crate::scenario::command::{Command, Probe, Question};
 use crate::scenario::script::Block;
+use crate::scenario::{ReadZones, facts};
 use crate::snapshot::Snapshot;
 use crate::spec::diagnostic::render;
-use crate::spec::{self, Diagnostic, Severity, Source, Sources, did_you_mean, duration};
+use crate::spec::{self, Diagnostic, Include, Severity, Source, Sources, did_you_mean, duration};
 
 /// All that a script can act upon.
 pub struct World<'w> {
     zones: ReadZones<'w>,
+    include: Include<'w>,
     files: BTreeMap<String, Source>,
     now: Moment,
     /// What the databases know, as far as the script has any.
@@ -55,10 +56,11 @@ struct Standin {
 type Key = (Arc<str>, IpAddr);
 
 impl<'w> World<'w> {
-    /// An empty world; `zones` reads the directories that the script names.
-    pub fn new(zones: ReadZones<'w>) -> Self {
+    /// An empty world; `zones` reads the directories that the script names, `include` what their files name.
+    pub fn new(zones: ReadZones<'w>, include: Include<'w>) -> Self {
         Self {
             zones,
+            include,
             files: BTreeMap::new(),
             now: START,
             facts: Arc::new(Facts::none()),
@@ -82,13 +84,23 @@ impl<'w> World<'w> {
         match command {
             Command::Zones(directory) => {
                 let sources = (self.zones)(&directory)?;
-                self.load(&sources)
+                self.load(&sources, self.include)
             }
             Command::File(name) => {
                 self.files.insert(name.clone(), Source::new(&name, input));
                 Ok(String::new())
             }
-            Command::Load => self.load(&self.made_here()),
+            Command::Geo => {
+                self.facts = Arc::new(facts::parse(input)?);
+                Ok(String::new())
+            }
+            Command::Load => {
+                let files = self.files.clone();
+                let here = |_: &str, name: &str| {
+                    files.get(name).cloned().ok_or_else(|| format!("there is no file `{name}` here"))
+                };
+                self.load(&self.made_here(), &here)
+            }
             Command::Check => self.check(),
             Command::Report { probe, says } => self.report(probe, &says),
             Command::Checks { probe, endpoint, results } => self.checks(&probe, &endpoint, &results),
@@ -108,6 +120,10 @@ impl<'w> World<'w> {
             Command::Failback(pool) => self.operate(Event::Failback { pool }),
             Command::Restart => self.restart(),
             Command::Status => self.status(),
+            Command::Locate(clients) => {
+                let plan = self.plan()?;
+                Ok(clients.iter().map(|client| locate(*client, plan).short()).collect())
+            }
         }
     }
 
@@ -119,12 +135,8 @@ impl<'w> World<'w> {
         Sources { zones: of_kind(".zone"), steering: of_kind(".toml") }
     }
 
-    fn load(&mut self, sources: &Sources) -> Result<String, String> {
-        let include = |_: &str, name: &str| {
-            let included = self.files.get(name).cloned();
-            included.ok_or_else(|| format!("there is no file `{name}` here"))
-        };
-        let (spec, read) = spec::parse(sources, &include);
+    fn load(&mut self, sources: &Sources, include: Include<'_>) -> Result<String, String> {
+        let (spec, read) = spec::parse(sources, include);
         let (plan, compiled) = plan::compile(&spec, &self.facts, REPORT_INTERVAL);
         let diagnostics = spec.findings(read, compiled);
         let refused = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
@@ -199,8 +211,7 @@ impl<'w> World<'w> {
             .map_err(|error| format!("`{}` is no domain name: {error}", question.name))?;
         let qtype = Rtype::from_str(&question.qtype.to_ascii_uppercase())
             .map_err(|_| format!("`{}` is no record type", question.qtype))?;
-        let client = Client::within(question.from);
-        let query = Query { name: name.as_slice(), qtype: qtype.to_int(), client, draw };
+        let query = Query { name: name.as_slice(), qtype: qtype.to_int(), client: question.client, draw };
         Ok(explain(&query, &self.served()?.snapshot))
     }
 

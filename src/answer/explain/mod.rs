@@ -9,6 +9,7 @@
 //! The answer is made by the very function that makes all answers, with a trace that writes down what was
 //! looked at; what is known of each member's health is read from the same snapshot.
 
+mod location;
 mod recorder;
 pub(crate) mod records;
 mod show;
@@ -24,6 +25,7 @@ use crate::model::{EndpointId, Family, RegionId};
 use crate::plan::Plan;
 use crate::snapshot::Snapshot;
 use crate::steering::judge_pools;
+pub use location::{Distance, Location, OnMap, PointFrom, locate};
 use recorder::Recorder;
 pub use records::Record;
 

@@ -1,5 +1,7 @@
 //! The wording: this is what people read when they wonder.
 
+use ipnet::IpNet;
+
 use crate::answer::Client;
 use crate::answer::explain::Place;
 use crate::geo::{By, Located};
@@ -15,19 +17,28 @@ pub(super) fn place(client: Client, snapshot: &Snapshot) -> Place {
     let told = client.told();
     let Located { region, by, scope } = geo.locate(MapId::WORLD, told.addr());
     Place {
-        subnet: if told.prefix_len() == told.max_prefix_len() {
-            told.addr().to_string()
-        } else {
-            told.to_string()
-        },
+        subnet: subnet(told),
         region: snapshot.plan.inventory.regions[region.index()].name.to_string(),
         because: self::by(&by),
-        rule: match by {
-            By::Rule(matcher) => Some(matcher.to_string()),
-            By::Distance(_) | By::Default => None,
-        },
+        rule: rule(by),
         at: geo.coordinates(told.addr()).map(|at| [at.latitude, at.longitude]),
         scope,
+    }
+}
+
+/// A client subnet; a whole address without its length.
+pub(super) fn subnet(client: IpNet) -> String {
+    match client.prefix_len() == client.max_prefix_len() {
+        true => client.addr().to_string(),
+        false => client.to_string(),
+    }
+}
+
+/// The rule that put a client into its region, if one did.
+pub(super) fn rule(by: By) -> Option<String> {
+    match by {
+        By::Rule(matcher) => Some(matcher.to_string()),
+        By::Distance(_) | By::Default => None,
     }
 }
 
