@@ -103,7 +103,7 @@ def address(number):
     return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
-def windrose_files(path, port, records, steering="", probe=False):
+def windrose_files(path, port, records, steering="", probe=False, databases=()):
     """Writes a configuration and the zone example.org, and returns the path of the configuration."""
     zones = path / "zones"
     zones.mkdir(parents=True)
@@ -115,6 +115,7 @@ def windrose_files(path, port, records, steering="", probe=False):
         f'zones = "zones"\nstate = "state"\n'
         f'[dns]\nlisten = ["127.0.0.1:{port}"]\nworkers = 1\n'
         f"[probe]\nenabled = {str(probe).lower()}\n"
+        f"[geo]\ndatabases = {[str(database) for database in databases]}\n"
     )
     return config
 
@@ -179,35 +180,81 @@ def descendants(pid):
 # Questions
 
 
-def query(name, identity):
-    """A query for the A records of a name."""
+def query(name, identity, subnet=None):
+    """A query for the A records of a name; with an IPv4 subnet, for a client in it (RFC 7871)."""
     labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
-    return struct.pack("!6H", identity, 0, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", 1, 1)
+    header = struct.pack("!6H", identity, 0, 1, 0, 0, 1 if subnet else 0)
+    question = header + labels + b"\0" + struct.pack("!2H", A, 1)
+    if subnet is None:
+        return question
+    client = subnet.network_address.packed[: (subnet.prefixlen + 7) // 8]
+    option = struct.pack("!3H2B", CLIENT_SUBNET, 4 + len(client), 1, subnet.prefixlen, 0) + client
+    return question + b"\0" + struct.pack("!2HIH", OPT, 1232, 0, len(option)) + option
 
 
 def ask(port, name, timeout=1.0, host="127.0.0.1"):
     """The addresses that a server answers with; nothing if it does not answer or has none."""
+    return addresses(exchange(port, query(name, random.randrange(1 << 16)), timeout, host))
+
+
+def ask_for(client, port, name):
+    """The addresses that a server answers a client's subnet with, and their scope, if it says one."""
+    reply = exchange(port, query(name, random.randrange(1 << 16), client))
+    return addresses(reply), scope(reply)
+
+
+def exchange(port, question, timeout=1.0, host="127.0.0.1"):
+    """The reply to a question; empty if none came in time."""
     with socket.socket(type=socket.SOCK_DGRAM) as udp:
         udp.settimeout(timeout)
         udp.connect((host, port))
-        identity = random.randrange(1 << 16)
-        question = query(name, identity)
         try:
             udp.send(question)
             reply = udp.recv(4096)
         except OSError:
             time.sleep(0.005)
-            return []
-    if len(reply) < 12 or reply[:2] != question[:2]:
-        return []
-    count, at, found = struct.unpack("!H", reply[6:8])[0], len(question), []
-    for _ in range(count):
-        at += 2 if reply[at] & 0xC0 else reply.index(0, at) - at + 1
-        kind, length = struct.unpack("!H6xH", reply[at : at + 10])
-        at += 10 + length
-        if kind == 1:
-            found.append(socket.inet_ntoa(reply[at - 4 : at]))
+            return b""
+    return reply if len(reply) >= 12 and reply[:2] == question[:2] else b""
+
+
+def addresses(reply):
+    """The IPv4 addresses in the answer section."""
+    answers = records_of(reply)[: struct.unpack("!H", reply[6:8])[0]] if reply else []
+    return [socket.inet_ntoa(data) for kind, data in answers if kind == A]
+
+
+def scope(reply):
+    """The scope prefix in the client subnet option; nothing if there is none."""
+    for kind, options in records_of(reply) if reply else []:
+        while kind == OPT and options:
+            code, length = struct.unpack("!2H", options[:4])
+            if code == CLIENT_SUBNET:
+                return options[7]
+            options = options[4 + length :]
+    return None
+
+
+def records_of(reply):
+    """Type and data of every record of a reply with one question."""
+    at, found = after_name(reply, 12) + 4, []
+    for _ in range(sum(struct.unpack("!3H", reply[6:12]))):
+        start = after_name(reply, at)
+        kind, length = struct.unpack("!H6xH", reply[start : start + 10])
+        at = start + 10 + length
+        found.append((kind, reply[start + 10 : at]))
     return found
+
+
+def after_name(reply, at):
+    """Where the name ends that starts here."""
+    while 0 < reply[at] < 0xC0:
+        at += 1 + reply[at]
+    return at + (2 if reply[at] else 1)
+
+
+# Types, and the EDNS option for client subnets.
+A, OPT = 1, 41
+CLIENT_SUBNET = 8
 
 
 # Results

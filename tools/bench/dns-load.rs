@@ -1,21 +1,25 @@
 //! A load generator that costs little: one socket, a fixed window of queries in flight, moved in batches.
 //!
 //! ```text
-//!   dns-load 127.0.0.1:5300 n%.example.org 1000 100 5
+//!   dns-load 127.0.0.1:5300 n%.example.org 1000 100 5 [SUBNETS]
 //!            server         names, % = 0000.. of 1000, window, seconds
 //!   --> answered 1234567 unanswered 0 seconds 5.000
 //! ```
+//!
+//! With a file of subnets, one of IPv4 a line, each query carries the next of them as its client subnet; without, none does.
 //!
 //! It is a closed loop: as many queries go out as answers came in, so the server decides the pace, and the
 //! window how many queries can wait for it at once. Only NOERROR with an answer counts.
 
 use std::env;
 use std::error::Error;
+use std::fs;
 use std::io::{IoSlice, IoSliceMut};
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
+use ipnet::{AddrParseError, Ipv4Net};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg};
 
@@ -24,19 +28,43 @@ mod packet;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [server, pattern, names, window, seconds] = arguments.as_slice() else {
-        return Err("usage: dns-load SERVER PATTERN NAMES WINDOW SECONDS".into());
+    let [server, pattern, names, window, seconds, subnets @ ..] = arguments.as_slice() else {
+        return Err("usage: dns-load SERVER PATTERN NAMES WINDOW SECONDS [SUBNETS]".into());
     };
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(server)?;
     socket.set_read_timeout(Some(PATIENCE))?;
-    let queries = (0..names.parse()?).map(|number| packet::query(pattern, number)).collect();
+    let queries = match subnets {
+        [] => (0..names.parse()?).map(|number| packet::query(pattern, number)).collect(),
+        [file, ..] => queries_from(&fs::read_to_string(file)?, pattern, names.parse()?)?,
+    };
     let mut load = Load { socket, queries, next: 0, answered: 0, unanswered: 0 };
     let started = Instant::now();
     load.run(window.parse()?, started + Duration::from_secs_f64(seconds.parse()?))?;
     let seconds = started.elapsed().as_secs_f64();
     println!("answered {} unanswered {} seconds {seconds:.3}", load.answered, load.unanswered);
     Ok(())
+}
+
+/// A query from each of the subnets, for the names in turn.
+fn queries_from(subnets: &str, pattern: &str, names: usize) -> Result<Vec<Vec<u8>>, AddrParseError> {
+    let query_from = |(number, line): (usize, &str)| {
+        let mut packet = packet::query(pattern, number % names);
+        add_client_subnet(&mut packet, line.parse()?);
+        Ok(packet)
+    };
+    subnets.lines().enumerate().map(query_from).collect()
+}
+
+/// Puts the option of RFC 7871 into the OPT record that a query ends with.
+fn add_client_subnet(packet: &mut Vec<u8>, subnet: Ipv4Net) {
+    let address = subnet.network().octets();
+    let sent = &address[..usize::from(subnet.prefix_len()).div_ceil(8)];
+    let length = 4 + sent.len() as u8;
+    let data_length = packet.len() - 1;
+    packet[data_length] = 4 + length;
+    packet.extend([0, CLIENT_SUBNET, 0, length, 0, IPV4, subnet.prefix_len(), 0]);
+    packet.extend(sent);
 }
 
 struct Load {
@@ -104,3 +132,6 @@ impl Load {
 /// Without an answer for so long, the window is taken for lost and sent anew.
 const PATIENCE: Duration = Duration::from_millis(200);
 const REPLY_ROOM: usize = 1232;
+/// The number of the EDNS option, and of the address family in it.
+const CLIENT_SUBNET: u8 = 8;
+const IPV4: u8 = 1;
