@@ -166,30 +166,29 @@ impl Location {
         let mut known = Vec::new();
         known.extend(self.within.map(|within| format!("as {within}")));
         match self.subdivisions.as_slice() {
-            [] => known.extend(self.country.clone().or(self.continent.map(Into::into))),
+            [] => {
+                known.extend(self.country.clone().or(self.continent.map(|code| format!("continent {code}"))))
+            }
             parts => known.push(parts.join(", ")),
         }
         known.extend(self.asn.map(|number| format!("AS{number}")));
-        if known.is_empty() {
-            known.push("nothing is known of it".into());
-        }
         known.extend(self.point());
-        known.join(", ")
+        if known.is_empty() { "nothing is known of it".into() } else { known.join(", ") }
     }
 
-    /// `at 55.76, 37.62 (Moscow)`
+    /// `as if at 55.76, 37.62 (Moscow)`
     fn point(&self) -> Option<String> {
         let [latitude, longitude] = self.at?;
-        let named = match self.at_from? {
-            PointFrom::Database => None,
+        let at = format!("at {latitude:.2}, {longitude:.2}");
+        let assumed = match self.at_from? {
+            PointFrom::Database => return Some(at),
             PointFrom::Hub => {
                 let country = self.country.as_ref().and_then(|code| code.parse().ok());
                 country.and_then(hubs::of).map(|hub| hub.city)
             }
             PointFrom::Region => self.maps.first().map(|world| world.region.as_str()),
         };
-        let named = named.map(|name| format!(" ({name})")).unwrap_or_default();
-        Some(format!("at {latitude:.2}, {longitude:.2}{named}"))
+        Some(format!("as if {at} ({})", assumed.unwrap_or("its region")))
     }
 
     /// `eu 304 km, us 6842 km`

@@ -11,6 +11,7 @@
 //! pools that divide their clients alike share the tree that finds the class.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use crate::geo::{Atlas, Divided, Facts, Geo, Map, Table};
@@ -163,8 +164,8 @@ impl Layer<'_> {
         if pool.policy == Policy::Geo {
             parts.push(canonical(pool.by_situation.iter().copied()));
         }
-        let nested = pool.members.iter().filter_map(|member| match member.picks {
-            Use::Pool(id) => standing.get(id.index()).cloned(),
+        let nested = (0..).zip(&pool.members).filter_map(|(index, member)| match member.picks {
+            Use::Pool(id) => Some(where_tried(pool, index, standing.get(id.index())?)),
             Use::Endpoint(_) => None,
         });
         parts.extend(nested);
@@ -268,7 +269,14 @@ pub fn by_rule(pool: &Pool, region: RegionId) -> Box<[u16]> {
     order.into_iter().map(|(index, _)| index).collect()
 }
 
-fn canonical(labels: impl IntoIterator<Item = u32>) -> Labels {
+/// What a pool within another tells apart, where that tries it: a rule keeps it from clients that it does not hold.
+fn where_tried(pool: &Pool, member: u16, labels: &[u32]) -> Labels {
+    let tried: Vec<bool> = pool.orders.iter().map(|order| order.contains(&member)).collect();
+    let label = |(label, order): (&u32, &u32)| tried[*order as usize].then_some(*label);
+    canonical(labels.iter().zip(&pool.by_situation).map(label))
+}
+
+fn canonical<T: Clone + Eq + Hash>(labels: impl IntoIterator<Item = T>) -> Labels {
     let mut table = Table::default();
     labels.into_iter().map(|label| table.number(label)).collect()
 }
