@@ -10,6 +10,7 @@ mod check;
 mod demo;
 mod desk;
 mod explain;
+mod locate;
 mod operate;
 mod persist;
 mod reload;
@@ -61,6 +62,12 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Explain { name, qtype, from, down, offline, draw, config, format } => {
             let question = explain::Question { name, qtype, from, draw, down, offline };
             explain::run(question, config.path.as_deref(), format.format)
+        }
+        Command::Locate { map: Some(name), config, format, .. } => {
+            locate::map(&name, config.path.as_deref(), format.format)
+        }
+        Command::Locate { clients, map: None, config, format } => {
+            locate::clients(&clients, config.path.as_deref(), format.format)
         }
         Command::Test { files } => scenario::run(&files),
         Command::Demo { port, http_port } => demo::run(port, http_port),

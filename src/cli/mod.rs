@@ -76,6 +76,30 @@ pub enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// Show where clients are: region on each map, what decided, scope, distances
+    ///
+    /// Works from the files, as a server on this machine would read them now: the rules of the zones, and the geo
+    /// databases of the configuration. The scope is the widest prefix in which every client is in the same region.
+    /// An IPv6 address that holds an IPv4 address (mapped, NAT64, 6to4, Teredo) is looked up as that.
+    ///
+    /// With --format json each address is an object on a line of its own; `at_from` says whether its place is
+    /// known from a `database`, or taken to be the `hub` of its country, or that of its `region`.
+    #[command(after_help = LOCATE_EXAMPLES)]
+    Locate {
+        /// Addresses, or subnets as ECS carries them; `-`, or none: from standard input, one a line
+        #[arg(value_name = "ADDRESS", value_parser = whom)]
+        clients: Vec<Whom>,
+        /// Print every prefix of a map and its region instead; without a name, of the map `world`
+        #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "world")]
+        #[arg(conflicts_with = "clients")]
+        map: Option<String>,
+        /// Which machine.
+        #[command(flatten)]
+        config: ConfigOption,
+        /// How to print.
+        #[command(flatten)]
+        format: Format,
+    },
     /// Run scenarios: scripts that say what happens and what must be answered
     ///
     /// UPDATE=1 in the environment rewrites what is expected. docs/SCENARIOS.md teaches the format.
@@ -173,6 +197,15 @@ pub enum Schema {
     Config,
 }
 
+/// Who is to be located.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// An address, or a subnet.
+    Client(IpNet),
+    /// Whoever standard input names, one a line.
+    Input,
+}
+
 /// An endpoint of a running server.
 #[derive(Debug, Args)]
 pub struct Endpoint {
@@ -193,13 +226,26 @@ pub enum Forced {
     Down,
 }
 
+fn whom(text: &str) -> Result<Whom, String> {
+    if text == "-" { Ok(Whom::Input) } else { client(text).map(Whom::Client) }
+}
+
 /// An address, or a prefix with its other bits cleared.
-fn client(text: &str) -> Result<IpNet, String> {
+///
+/// # Errors
+/// What was expected.
+pub fn client(text: &str) -> Result<IpNet, String> {
     let prefix = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
     prefix
         .map(|prefix| prefix.trunc())
         .map_err(|_| "an address like 198.51.100.7, or a subnet like 198.51.100.0/24".into())
 }
+
+const LOCATE_EXAMPLES: &str = "\
+Examples:
+  windrose locate 198.51.100.7 2001:db8::/56
+  cut -d' ' -f1 access.log | sort -u | windrose locate --format json
+  windrose locate --map legal        every prefix of the map `legal` ([maps.legal] of the zones)";
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 
 mod endpoint;
 mod failover;
+mod locate;
 mod operate;
 mod query;
 mod reload;

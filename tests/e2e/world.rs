@@ -1,7 +1,7 @@
 //! A directory with configuration and zones, and the server that runs from it.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -45,6 +45,25 @@ impl World {
         output.expect("the binary runs")
     }
 
+    /// Runs a command of the binary that reads standard input, to its end.
+    pub fn feed(&self, arguments: &[&str], input: &[u8]) -> Output {
+        feed(self.reading(arguments), input)
+    }
+
+    /// The same, with nobody who reads what it prints.
+    pub fn feed_to_nobody(&self, arguments: &[&str], input: &[u8]) -> Output {
+        let mut child = self.reading(arguments);
+        drop(child.stdout.take());
+        feed(child, input)
+    }
+
+    fn reading(&self, arguments: &[&str]) -> Child {
+        let mut command = Command::new(BINARY);
+        command.args(arguments).current_dir(self.directory.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("the binary starts")
+    }
+
     /// Starts the server and waits until it answers.
     pub fn serve(&self) -> Server {
         let mut child = Command::new(BINARY)
@@ -60,6 +79,17 @@ impl World {
         let address = after.split([',', ' ']).next().expect("a word").trim_end_matches(':');
         Server { child, log, address: address.parse().expect("an address") }
     }
+}
+
+fn feed(mut child: Child, input: &[u8]) -> Output {
+    let mut stdin = child.stdin.take().expect("piped");
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // Whoever has read enough may end before the input does.
+            let _ = stdin.write_all(input);
+        });
+        child.wait_with_output().expect("it ends")
+    })
 }
 
 /// A running server; killed when dropped.

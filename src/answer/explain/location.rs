@@ -19,19 +19,19 @@ use serde::Serialize;
 
 use crate::answer::explain::words;
 use crate::geo::embedded::Embedding;
-use crate::geo::{Geo, Located, hubs, kilometres};
+use crate::geo::{Country, Geo, Located, hubs, kilometres};
 use crate::model::{Coordinates, Inventory, MapId};
 use crate::plan::Plan;
 
 /// Where a client is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Location {
+pub struct Location<'p> {
     /// An address, or a subnet, whose first address is what was looked for.
     pub client: String,
     /// The IPv4 address within it, if it is an IPv6 address that holds one: it is what was looked for.
     pub within: Option<IpAddr>,
     /// ISO 3166-1 code, if a database knows.
-    pub country: Option<String>,
+    pub country: Option<&'p str>,
     /// As databases name it, if one knows.
     pub continent: Option<&'static str>,
     /// ISO 3166-2 codes, the largest part first.
@@ -43,9 +43,9 @@ pub struct Location {
     /// How that is known.
     pub at_from: Option<PointFrom>,
     /// Its region on each map, `world` first.
-    pub maps: Vec<OnMap>,
+    pub maps: Vec<OnMap<'p>>,
     /// To each region of `world` whose place is known, the nearest first.
-    pub distances: Vec<Distance>,
+    pub distances: Vec<Distance<'p>>,
 }
 
 /// How the place of a client is known.
@@ -62,30 +62,32 @@ pub enum PointFrom {
 
 /// A client on one map.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct OnMap {
+pub struct OnMap<'p> {
     /// The map.
-    pub map: String,
+    pub map: &'p str,
     /// Its region.
-    pub region: String,
+    pub region: &'p str,
     /// The rule that placed it there; `None`: by distance, or because the region takes the rest.
     pub rule: Option<String>,
     /// What put it there, in words.
     pub because: String,
     /// The widest prefix around it in which every client is in this region.
     pub scope: IpNet,
+    /// Whether that holds all of the client subnet.
+    pub whole: bool,
 }
 
 /// A region, and how far it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Distance {
+pub struct Distance<'p> {
     /// A region of `world`.
-    pub region: String,
+    pub region: &'p str,
     /// Kilometres.
     pub km: u32,
 }
 
 /// Looks for a client on every map.
-pub fn locate(client: IpNet, plan: &Plan) -> Location {
+pub fn locate(client: IpNet, plan: &Plan) -> Location<'_> {
     let Plan { geo, inventory, .. } = plan;
     let address = client.addr();
     let record = geo.record(address);
@@ -94,13 +96,13 @@ pub fn locate(client: IpNet, plan: &Plan) -> Location {
     Location {
         client: words::subnet(client),
         within: within(address),
-        country: record.country.map(|country| country.to_string()),
+        country: record.country.as_ref().map(Country::code),
         continent: record.continent.map(|continent| continent.code()),
         subdivisions: record.subdivisions.iter().flatten().map(ToString::to_string).collect(),
         asn: record.asn,
         at: at.map(|at| [at.latitude, at.longitude]),
         at_from,
-        maps: inventory.map_ids().map(|map| on_map(map, address, geo, inventory)).collect(),
+        maps: inventory.map_ids().map(|map| on_map(map, client, plan)).collect(),
         distances: at.map(|at| distances(at, inventory)).unwrap_or_default(),
     }
 }
@@ -121,29 +123,31 @@ fn point(client: IpAddr, geo: &Geo, inventory: &Inventory) -> Option<(Coordinate
     inventory.regions[region.index()].at.map(|at| (at, PointFrom::Region))
 }
 
-fn on_map(map: MapId, client: IpAddr, geo: &Geo, inventory: &Inventory) -> OnMap {
-    let Located { region, by, scope } = geo.locate(map, client);
-    let scope = IpNet::new(client, scope).expect("a scope is no longer than an address of its family");
+fn on_map(map: MapId, client: IpNet, plan: &Plan) -> OnMap<'_> {
+    let Located { region, by, scope } = plan.geo.locate(map, client.addr());
+    let whole = scope <= client.prefix_len();
+    let scope = IpNet::new(client.addr(), scope).expect("a scope is no longer than an address of its family");
     OnMap {
-        map: inventory.map_name(map).into(),
-        region: inventory.regions_of(map)[region.index()].name.to_string(),
+        map: plan.inventory.map_name(map),
+        region: &plan.inventory.regions_of(map)[region.index()].name,
         because: words::by(&by),
         rule: words::rule(by),
         scope: scope.trunc(),
+        whole,
     }
 }
 
-fn distances(client: Coordinates, inventory: &Inventory) -> Vec<Distance> {
+fn distances(client: Coordinates, inventory: &Inventory) -> Vec<Distance<'_>> {
     let mut known: Vec<(f64, &str)> = inventory
         .regions
         .iter()
         .filter_map(|region| Some((kilometres(client, region.at?), &*region.name)))
         .collect();
     known.sort_by(|a, b| a.0.total_cmp(&b.0));
-    known.into_iter().map(|(km, region)| Distance { region: region.into(), km: km.round() as u32 }).collect()
+    known.into_iter().map(|(km, region)| Distance { region, km: km.round() as u32 }).collect()
 }
 
-impl Location {
+impl Location<'_> {
     /// A line of the place, and one for each map.
     ///
     /// ```text
@@ -164,11 +168,11 @@ impl Location {
     /// What databases know, and the point on the globe that counts.
     fn place(&self) -> String {
         let mut known = Vec::new();
-        known.extend(self.within.map(|within| format!("as {within}")));
+        known.extend(self.within.map(|within| format!("IPv4 {within}")));
         match self.subdivisions.as_slice() {
-            [] => {
-                known.extend(self.country.clone().or(self.continent.map(|code| format!("continent {code}"))))
-            }
+            [] => known.extend(
+                self.country.map(Into::into).or(self.continent.map(|code| format!("continent {code}"))),
+            ),
             parts => known.push(parts.join(", ")),
         }
         known.extend(self.asn.map(|number| format!("AS{number}")));
@@ -183,10 +187,10 @@ impl Location {
         let assumed = match self.at_from? {
             PointFrom::Database => return Some(at),
             PointFrom::Hub => {
-                let country = self.country.as_ref().and_then(|code| code.parse().ok());
+                let country = self.country.and_then(|code| code.parse().ok());
                 country.and_then(hubs::of).map(|hub| hub.city)
             }
-            PointFrom::Region => self.maps.first().map(|world| world.region.as_str()),
+            PointFrom::Region => self.maps.first().map(|world| world.region),
         };
         Some(format!("as if {at} ({})", assumed.unwrap_or("its region")))
     }
@@ -198,13 +202,14 @@ impl Location {
     }
 }
 
-impl Display for Location {
+impl Display for Location<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let width = self.maps.iter().map(|on| on.map.chars().count()).max().unwrap_or(0).max("place".len());
         writeln!(f, "{}\n", self.client)?;
         writeln!(f, "  {:width$}   {}", "place", self.place())?;
-        for OnMap { map, region, because, scope, .. } in &self.maps {
-            writeln!(f, "  {map:width$}   {region} ({because}), as is all of {scope}")?;
+        for OnMap { map, region, because, scope, whole, .. } in &self.maps {
+            let how_far = if *whole { "as is all of" } else { "but only" };
+            writeln!(f, "  {map:width$}   {region} ({because}), {how_far} {scope}")?;
         }
         let far = self.far();
         if !far.is_empty() {
