@@ -3,13 +3,13 @@
 use std::cmp::Reverse;
 use std::fmt::Write;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
 use crate::app::{Failure, any_error, print_diagnostics};
 use crate::cli::{Output, Schema};
-use crate::load;
+use crate::load::{self, Databases};
 use crate::plan::Plan;
 use crate::plan::promise::{Promise, promises};
 use crate::spec::diagnostic::to_json;
@@ -19,7 +19,10 @@ use crate::spec::schema;
 pub(super) fn run(config: Option<&Path>, output: Output) -> Result<(), Failure> {
     let (site, mut diagnostics) = load::site(config);
     let report_interval = site.machine.probe.report_interval;
-    let loaded = load::zones(&site.zones, &std::sync::Arc::new(crate::geo::Facts::none()), report_interval);
+    let now = SystemTime::now();
+    let databases = Databases::open(&site, now);
+    diagnostics.extend(databases.warnings(now));
+    let loaded = load::zones(&site.zones, databases.facts(), report_interval);
     diagnostics.extend(loaded.diagnostics);
     let rows: Vec<Row> = loaded.plan.iter().flat_map(|plan| Row::of(plan, report_interval)).collect();
     match output {
@@ -27,12 +30,20 @@ pub(super) fn run(config: Option<&Path>, output: Output) -> Result<(), Failure> 
             let diagnostics: Value =
                 serde_json::from_str(&to_json(&diagnostics)).expect("what was made a moment ago is JSON");
             let failover: Value = rows.iter().map(Row::as_json).collect();
-            println!("{:#}", json!({ "diagnostics": diagnostics, "failover": failover }));
+            println!(
+                "{:#}",
+                json!({
+                    "diagnostics": diagnostics,
+                    "geo": databases.summaries(now),
+                    "failover": failover,
+                })
+            );
         }
         Output::Text => {
             print_diagnostics(&diagnostics, output);
             if let Some(plan) = &loaded.plan {
                 println!("{}: {}", site.zones.display(), plan.summary());
+                println!("geo: {}", geography(&databases.summaries(now)));
                 print!("{}", table(rows));
             }
         }
@@ -47,6 +58,14 @@ pub(super) fn print_schema(kind: Schema) -> Result<(), Failure> {
     };
     println!("{schema:#}");
     Ok(())
+}
+
+/// What is known of where clients are.
+fn geography(databases: &[String]) -> String {
+    if databases.is_empty() {
+        return "no database: only `net:` rules place clients (Debian's package tor-geoipdb has one)".into();
+    }
+    databases.join("\n     ")
 }
 
 /// What one name promises.

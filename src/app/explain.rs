@@ -68,7 +68,7 @@ fn from_server(question: &Question, site: &Site) -> Option<Result<Explained, Fai
 }
 
 fn from_files(question: &Question, site: &Site) -> Result<Explained, Failure> {
-    let plan = Arc::new(plan(site)?.0);
+    let plan = Arc::new(plan(site)?.plan);
     let mut down = Vec::new();
     for name in &question.down {
         down.push(endpoint(&plan.inventory, name)?);

@@ -20,9 +20,10 @@ mod status;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use crate::cli::{Cli, Command, Output};
-use crate::load::{self, Site};
+use crate::load::{self, Databases, Site};
 use crate::plan::Plan;
 use crate::spec::diagnostic::{render, to_json};
 use crate::spec::{Diagnostic, Severity};
@@ -94,15 +95,23 @@ fn site(config: Option<&Path>) -> Result<Site, Failure> {
     }
 }
 
-/// The plan of a site, and the files that it was read from; what is wrong with them is printed.
-fn plan(site: &Site) -> Result<(Plan, Vec<PathBuf>), Failure> {
-    let loaded = load::zones(
-        &site.zones,
-        &std::sync::Arc::new(crate::geo::Facts::none()),
-        site.machine.probe.report_interval,
-    );
+/// What a site is run from.
+struct Ready {
+    plan: Plan,
+    databases: Databases,
+    /// The files that all of this was read from.
+    files: Vec<PathBuf>,
+}
+
+/// The plan of a site; what is wrong with what it is read from is printed.
+fn plan(site: &Site) -> Result<Ready, Failure> {
+    let now = SystemTime::now();
+    let databases = Databases::open(site, now);
+    print_diagnostics(&databases.warnings(now), Output::Text);
+    let loaded = load::zones(&site.zones, databases.facts(), site.machine.probe.report_interval);
     print_diagnostics(&loaded.diagnostics, Output::Text);
-    loaded.plan.map(|plan| (plan, loaded.included)).ok_or(Failure::WrongInput)
+    let files = [loaded.included, databases.files()].concat();
+    loaded.plan.map(|plan| Ready { plan, databases, files }).ok_or(Failure::WrongInput)
 }
 
 /// Diagnostics for people go to standard error; for programs, who asked for them, to standard output.

@@ -1,14 +1,15 @@
 //! Reload: on SIGHUP, when files change, or when an operator asks. All or nothing.
 //!
 //! ```text
-//!   SIGHUP, a look a second, `windrose reload` --> Reloader (reads and compiles, off the async threads)
+//!   SIGHUP, a look a second, `windrose reload` --> Reloader (reads and compiles, off the async threads;
+//!                                                      |       geo databases only if they changed)
 //!                                                      `--> Reloaded { plan or diagnostics } --> Server
 //! ```
 //!
 //! One at a time: what asks while files are being read is answered by the next reading.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot};
@@ -16,7 +17,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::control::Reply;
-use crate::load::{self, Loaded, Watch};
+use crate::load::{self, Databases, Held, Loaded, Watch};
 use crate::plan::Plan;
 use crate::spec::Diagnostic;
 use crate::spec::diagnostic::render;
@@ -24,6 +25,10 @@ use crate::spec::diagnostic::render;
 /// A finished reading of the files.
 #[derive(Debug)]
 pub(super) struct Reloaded {
+    /// What became of the geo databases.
+    pub(super) databases: Vec<Held>,
+    /// One line for each geo database in use, if another is used now.
+    pub(super) geography: Vec<String>,
     /// What to run, if nothing is wrong.
     pub(super) plan: Option<Plan>,
     /// Errors and warnings, in words.
@@ -37,6 +42,7 @@ pub(super) struct Reloaded {
 /// Reads a `zones` directory again whenever there is a reason to.
 pub(super) struct Reloader {
     pub(super) zones: PathBuf,
+    pub(super) databases: Databases,
     pub(super) report_interval: Duration,
     /// Since before the files were read for the first time: no change goes unnoticed.
     pub(super) watch: Watch,
@@ -65,8 +71,9 @@ impl Reloader {
                 }
                 () = results.closed() => return,
             };
-            let (plan, said) = self.read().await;
-            if results.send(Reloaded { plan, said, because, asked }).await.is_err() {
+            let Reading { plan, said, geography } = self.read().await;
+            let databases = self.databases.held().to_vec();
+            if results.send(Reloaded { databases, geography, plan, said, because, asked }).await.is_err() {
                 return;
             }
         }
@@ -85,24 +92,37 @@ impl Reloader {
     }
 
     /// Reads, compiles and words what is wrong, all off the async threads.
-    async fn read(&mut self) -> (Option<Plan>, String) {
+    async fn read(&mut self) -> Reading {
         let (zones, report_interval) = (self.zones.clone(), self.report_interval);
+        let mut databases = self.databases.clone();
         let read = spawn_blocking(move || {
-            let loaded =
-                load::zones(&zones, &std::sync::Arc::new(crate::geo::Facts::none()), report_interval);
+            let now = SystemTime::now();
+            let changed = databases.refresh(now);
+            let mut loaded = load::zones(&zones, databases.facts(), report_interval);
+            loaded.diagnostics.splice(0..0, databases.warnings(now));
+            let geography = if changed { databases.summaries(now) } else { Vec::new() };
             let said = said(&loaded.diagnostics);
-            (loaded, said)
+            (databases, loaded, Reading { plan: None, said, geography })
         });
-        let (loaded, said) = read.await.unwrap_or_else(|error| {
-            let loaded = Loaded::fault(&error.to_string());
-            let said = said(&loaded.diagnostics);
-            (loaded, said)
-        });
-        if !loaded.included.is_empty() {
-            self.watch.include(loaded.included);
+        match read.await {
+            Ok((databases, loaded, reading)) => {
+                self.databases = databases;
+                self.watch.include([loaded.included, self.databases.files()].concat());
+                Reading { plan: loaded.plan, ..reading }
+            }
+            Err(error) => {
+                let said = said(&Loaded::fault(&error.to_string()).diagnostics);
+                Reading { plan: None, said, geography: Vec::new() }
+            }
         }
-        (loaded.plan, said)
     }
+}
+
+/// What came of reading everything once.
+struct Reading {
+    plan: Option<Plan>,
+    said: String,
+    geography: Vec<String>,
 }
 
 fn said(diagnostics: &[Diagnostic]) -> String {

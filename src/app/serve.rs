@@ -10,7 +10,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::error::TrySendError;
@@ -21,12 +21,12 @@ use tracing::{error, info, warn};
 use crate::app::desk::Desk;
 use crate::app::persist::Persist;
 use crate::app::reload::{Reloaded, Reloader};
-use crate::app::{Failure, explain, plan, site, status};
+use crate::app::{Failure, Ready, explain, plan, site, status};
 use crate::control::{self, Call, Reply, Request};
 use crate::dns;
 use crate::health::{Opinion, Report};
 use crate::keeper::Event;
-use crate::load::{Site, StateFile, Watch};
+use crate::load::{Databases, Held, Site, StateFile, Watch};
 use crate::model::Target;
 use crate::plan::Plan;
 use crate::probe::{self, Assignment};
@@ -48,8 +48,9 @@ async fn serve(config: Option<&Path>) -> Result<(), Failure> {
     let stop = StopSignals::listen().map_err(failed(NO_SIGNALS))?;
     let site = site(config)?;
     let mut watch = Watch::new(&site.zones);
-    let (plan, included) = plan(&site)?;
-    watch.include(included);
+    let Ready { plan, databases, files } = plan(&site)?;
+    watch.include(files);
+    databases.summaries(SystemTime::now()).iter().for_each(|database| info!("geo: {database}"));
     let name = site.machine.machine.name.clone().unwrap_or_else(host_name);
     let bound = dns::Bound::bind(dns_config(&site, &name)).map_err(failed("cannot listen"))?;
     let state = StateFile::new(&site.state);
@@ -61,8 +62,10 @@ async fn serve(config: Option<&Path>) -> Result<(), Failure> {
     let listening = if saved.is_some() { Listening::now() } else { Listening::settling(&site) };
     let desk = Desk::new(plan, saved);
     let (assignments, reports) = start_probe(&site, &name, desk.plan());
-    let (reload, reloaded) = start_reloader(&site, watch, hangup);
+    let held = databases.held().to_vec();
+    let (reload, reloaded) = start_reloader(&site, databases, watch, hangup);
     let server = Server {
+        databases: held,
         persist: Persist::start(state),
         last_reload: None,
         calls: open_control(&site)?,
@@ -96,6 +99,8 @@ struct Server {
     calls: mpsc::Receiver<Call>,
     reload: mpsc::Sender<oneshot::Sender<Reply>>,
     reloaded: mpsc::Receiver<Reloaded>,
+    /// The geo databases, as of the last reload.
+    databases: Vec<Held>,
     /// What the last reload said, if it was refused.
     last_reload: Option<String>,
     persist: Persist,
@@ -172,7 +177,9 @@ impl Server {
     }
 
     fn take(&mut self, reloaded: Reloaded) {
-        let Reloaded { plan, said, because, asked } = reloaded;
+        let Reloaded { databases, geography, plan, said, because, asked } = reloaded;
+        self.databases = databases;
+        geography.iter().for_each(|database| info!("geo: {database}"));
         let reply = match plan {
             Some(plan) => {
                 let text = format!("reloaded ({because}): {}", plan.summary());
@@ -255,6 +262,7 @@ impl Server {
         status::View {
             name: &self.name,
             site: &self.site,
+            databases: &self.databases,
             addresses: &self.addresses,
             answering: self.running.is_some(),
             snapshot: self.desk.cell.load_full(),
@@ -333,13 +341,14 @@ pub(super) fn assignments(plan: &Plan) -> Arc<[Assignment]> {
 
 fn start_reloader(
     site: &Site,
+    databases: Databases,
     watch: Watch,
     hangup: Signal,
 ) -> (mpsc::Sender<oneshot::Sender<Reply>>, mpsc::Receiver<Reloaded>) {
     let (ask, asked) = mpsc::channel(1);
     let (results, reloaded) = mpsc::channel(1);
     let report_interval = site.machine.probe.report_interval;
-    let reloader = Reloader { zones: site.zones.clone(), report_interval, watch, hangup };
+    let reloader = Reloader { zones: site.zones.clone(), databases, report_interval, watch, hangup };
     tokio::spawn(reloader.run(asked, results));
     (ask, reloaded)
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
@@ -10,7 +11,7 @@ use crate::control::Reply;
 use crate::dns::Stats;
 use crate::health::Standing;
 use crate::keeper::ProbeStatus;
-use crate::load::Site;
+use crate::load::{Held, Site};
 use crate::model::{EndpointId, Family, Inventory, Moment, RegionId};
 use crate::snapshot::Snapshot;
 use crate::spec::duration::display;
@@ -19,6 +20,7 @@ use crate::spec::duration::display;
 pub(super) struct View<'s> {
     pub(super) name: &'s str,
     pub(super) site: &'s Site,
+    pub(super) databases: &'s [Held],
     pub(super) addresses: &'s [SocketAddr],
     pub(super) answering: bool,
     pub(super) snapshot: Arc<Snapshot>,
@@ -43,6 +45,17 @@ fn text(view: &View<'_>) -> String {
     let _ = writeln!(text, "  serving     {} (from {})", plan.summary(), view.site.zones.display());
     let _ = writeln!(text, "  snapshot    {}", view.snapshot.generation);
     let _ = writeln!(text, "  queries     {} ({} answered)", stats.queries, stats.answered());
+    let wall = SystemTime::now();
+    for held in view.databases {
+        if let Some(current) = &held.current {
+            let _ = writeln!(text, "  geo         {}", current.database.summary(wall));
+        }
+        if let Some(trouble) = &held.trouble {
+            let _ = writeln!(text, "  geo         not used: {trouble}");
+        }
+    }
+    let (partitions, bytes) = plan.geo.size();
+    let _ = writeln!(text, "  maps        {partitions} partitions of clients, {} KiB", bytes / 1024);
     for probe in &view.probes {
         let region = &plan.inventory.regions[probe.region.index()].name;
         let fresh = if probe.fresh { "" } else { ", stale" };
@@ -119,8 +132,30 @@ fn data(view: &View<'_>) -> Value {
         "answered": view.stats.answered(),
         "last_reload_error": view.last_reload,
         "state_error": view.state_error,
+        "geo": geography(view),
         "probes": view.probes.iter().map(probe).collect::<Value>(),
         "endpoints": rows(&plan.inventory).map(endpoint).collect::<Value>(),
+    })
+}
+
+fn geography(view: &View<'_>) -> Value {
+    let wall = SystemTime::now();
+    let database = |held: &Held| {
+        let current = held.current.as_ref().map(|current| &current.database);
+        json!({
+            "path": held.path,
+            "kind": current.map(|database| &*database.kind),
+            "age_s": current.and_then(|database| database.age(wall)).map(|age| age.as_secs()),
+            "bytes": current.map(|database| database.bytes),
+            "networks": current.map(|database| database.networks),
+            "trouble": held.trouble,
+        })
+    };
+    let (partitions, bytes) = view.snapshot.plan.geo.size();
+    json!({
+        "databases": view.databases.iter().map(database).collect::<Value>(),
+        "partitions": partitions,
+        "partitions_bytes": bytes,
     })
 }
 

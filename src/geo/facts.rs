@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
@@ -93,8 +94,9 @@ impl Facts {
 
     /// Several databases as one: of each fact the first that knows it counts. A later one adds its subdivisions
     /// and coordinates only where it does not name another country: they belong together.
-    pub fn layered(layers: impl IntoIterator<Item = Facts>) -> Facts {
-        layers.into_iter().reduce(|above, below| above.over(&below)).unwrap_or_else(Facts::none)
+    pub fn layered(layers: impl IntoIterator<Item = Arc<Facts>>) -> Arc<Facts> {
+        let merged = layers.into_iter().reduce(|above, below| Arc::new(above.over(&below)));
+        merged.unwrap_or_else(|| Arc::new(Facts::none()))
     }
 
     /// Nothing is known of anybody.
@@ -408,14 +410,17 @@ mod tests {
         let spot = Spot::new(48.1, 11.6);
         let city = Record { spot, ..country("DE") };
         let asn = Record { asn: Some(64500), ..Record::default() };
-        let layered = Facts::layered([
-            facts(&[
-                ("192.0.2.0", "192.0.2.127", country("DE")),
-                ("198.51.100.0", "198.51.100.255", country("FR")),
-            ]),
-            facts(&[("192.0.2.0", "192.0.2.255", city), ("198.51.100.0", "198.51.100.255", city)]),
-            facts(&[("192.0.2.0", "192.0.2.63", asn)]),
-        ]);
+        let layered = Facts::layered(
+            [
+                facts(&[
+                    ("192.0.2.0", "192.0.2.127", country("DE")),
+                    ("198.51.100.0", "198.51.100.255", country("FR")),
+                ]),
+                facts(&[("192.0.2.0", "192.0.2.255", city), ("198.51.100.0", "198.51.100.255", city)]),
+                facts(&[("192.0.2.0", "192.0.2.63", asn)]),
+            ]
+            .map(Arc::new),
+        );
         let of = |address: &str| *layered.of(address.parse().unwrap());
         assert_eq!((of("192.0.2.1").spot, of("192.0.2.1").asn), (spot, Some(64500)));
         assert_eq!((of("192.0.2.64").spot, of("192.0.2.64").asn), (spot, None));

@@ -21,6 +21,13 @@ pub struct Site {
     pub socket: PathBuf,
 }
 
+impl Site {
+    /// A path of the configuration, which is relative to its file.
+    pub fn beside(&self, path: impl AsRef<Path>) -> PathBuf {
+        tidy(&self.config.parent().unwrap_or(Path::new(".")).join(path))
+    }
+}
+
 /// Reads `config`; `None` looks for `config/windrose.toml`, and does with the defaults if there is none.
 ///
 /// # Errors

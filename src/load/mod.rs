@@ -4,14 +4,19 @@
 //!   config/windrose.toml --machine()--> Site { Machine, directories }
 //!   zones/               --zones()----> Sources > spec::parse > plan::compile > Loaded
 //!                        --Watch------> "something changed"
+//!   geo databases        --Databases-> Facts: what is known of each client
 //!   state/               <-state-> what a restart starts from
 //! ```
 
+mod databases;
+mod geo;
 mod machine;
 mod state;
 mod watch;
 mod zones;
 
+pub use databases::{Current, Databases, Held};
+pub use geo::Database;
 pub use machine::{Site, machine, site};
 pub use state::{StateFile, Unreadable};
 pub use watch::Watch;

@@ -23,7 +23,9 @@ impl World {
         fs::create_dir(directory.path().join("config")).expect("config/");
         fs::create_dir(directory.path().join("zones")).expect("zones/");
         let listen = "[dns]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n";
-        fs::write(directory.path().join("config/windrose.toml"), format!("{config}\n{listen}"))
+        // Whatever databases this machine has would place clients otherwise.
+        let geo = if config.contains("[geo]") { "" } else { "[geo]\ndatabases = []\n" };
+        fs::write(directory.path().join("config/windrose.toml"), format!("{config}\n{listen}{geo}"))
             .expect("written");
         Self { directory }
     }
