@@ -39,8 +39,13 @@ impl Client {
         Self { source: subnet.addr(), subnet: Some(subnet) }
     }
 
-    /// Whom the answer is for, as far as it is known: the client subnet, else the source.
+    /// An address of whom the answer is for.
     #[inline]
+    pub fn address(&self) -> IpAddr {
+        self.subnet.map_or(self.source, |subnet| subnet.addr())
+    }
+
+    /// Whom the answer is for, as far as it is known: the client subnet, else the source.
     pub fn told(&self) -> IpNet {
         self.subnet.unwrap_or(IpNet::from(self.source))
     }

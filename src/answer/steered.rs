@@ -56,9 +56,10 @@ fn choose<T: Trace>(
 ) -> Decision {
     let plan = &lookup.snapshot.plan;
     let client = lookup.query.client;
-    let network = steered.sticky.then(|| Network::of(client.told().addr()));
+    let subnet = client.address();
+    let network = steered.sticky.then(|| Network::of(subnet));
     let request = Request {
-        client: Whereabouts::Client { geo: &plan.geo, subnet: client.told().addr(), source: client.source },
+        client: Whereabouts::Client { geo: &plan.geo, subnet, source: client.source },
         family,
         draw: lookup.query.draw,
         sticky: network.map_or(0, Network::hash),

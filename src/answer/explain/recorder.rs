@@ -155,7 +155,7 @@ impl Recorder<'_> {
     }
 
     fn whereabouts(&self) -> Whereabouts<'_> {
-        let (subnet, source) = (self.client.told().addr(), self.client.source);
+        let (subnet, source) = (self.client.address(), self.client.source);
         Whereabouts::Client { geo: &self.snapshot.plan.geo, subnet, source }
     }
 
@@ -170,14 +170,14 @@ impl Recorder<'_> {
 
     /// What counts as the client's address for a pool.
     fn address_for(&self, pool: &Pool) -> std::net::IpAddr {
-        if pool.client_subnet { self.client.told().addr() } else { self.client.source }
+        if pool.client_subnet { self.client.address() } else { self.client.source }
     }
 
     /// Where the client is for a pool that goes by something else than its region of `world`, and why.
     fn place_for(&self, pool: &Pool) -> Option<String> {
         let plan = &self.snapshot.plan;
         let address = self.address_for(pool);
-        let source = (address != self.client.told().addr()).then(|| format!("by its source {address}"));
+        let source = (address != self.client.address()).then(|| format!("by its source {address}"));
         let on_map = (pool.map != MapId::WORLD).then(|| {
             let located = plan.geo.locate(pool.map, address);
             let region = &plan.inventory.regions_of(pool.map)[located.region.index()].name;
