@@ -152,7 +152,8 @@ impl Question {
         let (client, more) = match more {
             ["via", resolver, more @ ..] => {
                 let source = resolver.parse().map_err(|_| format!("`{resolver}` is no address"))?;
-                (Client { source, subnet: Some(told) }, more)
+                // A source prefix of 0 tells nothing (RFC 7871 section 7.1.2).
+                (Client { source, subnet: Some(told).filter(|told| told.prefix_len() > 0) }, more)
             }
             more => (Client::within(told), more),
         };

@@ -42,14 +42,14 @@ fn people_see_where_an_address_and_a_subnet_are() {
     let expected = "\
 192.0.2.7
 
-  place       as if at 50.11, 8.68 (eu)
+  client      as if at 50.11, 8.68 (eu)
   world       eu (net:192.0.2.0/24), as is all of 192.0.2.0/24
   contracts   gold (net:192.0.2.0/28), as is all of 192.0.2.0/28
   far         eu 0 km, us 6549 km
 
 192.0.2.0/25
 
-  place       as if at 50.11, 8.68 (eu)
+  client      as if at 50.11, 8.68 (eu)
   world       eu (net:192.0.2.0/24), as is all of 192.0.2.0/24
   contracts   gold (net:192.0.2.0/28), but only 192.0.2.0/28
   far         eu 0 km, us 6549 km

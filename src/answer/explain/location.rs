@@ -3,10 +3,10 @@
 //! ```text
 //! 192.0.2.7
 //!
-//!   place   DE-BY, AS64500, at 48.14, 11.58
-//!   world   eu (country:DE), as is all of 192.0.2.0/24
-//!   legal   eea (continent:EU), as is all of 192.0.0.0/8
-//!   far     eu 304 km, us 6842 km
+//!   client   DE-BY, AS64500, at 48.14, 11.58
+//!   world    eu (country:DE), as is all of 192.0.2.0/24
+//!   legal    eea (continent:EU), as is all of 192.0.0.0/8
+//!   far      eu 304 km, us 6836 km
 //! ```
 //!
 //! What is measured from is what steering measures from.
@@ -151,7 +151,7 @@ impl Location<'_> {
     /// A line of the place, and one for each map.
     ///
     /// ```text
-    /// 192.0.2.7: DE-BY, AS64500, at 48.14, 11.58; eu 304 km, us 6842 km
+    /// 192.0.2.7: DE-BY, AS64500, at 48.14, 11.58; eu 304 km, us 6836 km
     ///   world: eu (country:DE), scope 192.0.2.0/24
     ///   legal: eea (continent:EU), scope 192.0.0.0/8
     /// ```
@@ -162,11 +162,11 @@ impl Location<'_> {
             let OnMap { map, region, because, scope, .. } = on;
             format!("  {map}: {region} ({because}), scope {scope}\n")
         });
-        format!("{}: {}{far}\n{}", self.client, self.place(), maps.collect::<String>())
+        format!("{}: {}{far}\n{}", self.client, self.known(), maps.collect::<String>())
     }
 
     /// What databases know, and the point on the globe that counts.
-    fn place(&self) -> String {
+    fn known(&self) -> String {
         let mut known = Vec::new();
         known.extend(self.within.map(|within| format!("IPv4 {within}")));
         match self.subdivisions.as_slice() {
@@ -195,7 +195,7 @@ impl Location<'_> {
         Some(format!("as if {at} ({})", assumed.unwrap_or("its region")))
     }
 
-    /// `eu 304 km, us 6842 km`
+    /// `eu 304 km, us 6836 km`
     fn far(&self) -> String {
         let far = self.distances.iter().map(|Distance { region, km }| format!("{region} {km} km"));
         far.collect::<Vec<_>>().join(", ")
@@ -204,9 +204,9 @@ impl Location<'_> {
 
 impl Display for Location<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let width = self.maps.iter().map(|on| on.map.chars().count()).max().unwrap_or(0).max("place".len());
+        let width = self.maps.iter().map(|on| on.map.chars().count()).max().unwrap_or(0).max("client".len());
         writeln!(f, "{}\n", self.client)?;
-        writeln!(f, "  {:width$}   {}", "place", self.place())?;
+        writeln!(f, "  {:width$}   {}", "client", self.known())?;
         for OnMap { map, region, because, scope, whole, .. } in &self.maps {
             let how_far = if *whole { "as is all of" } else { "but only" };
             writeln!(f, "  {map:width$}   {region} ({because}), {how_far} {scope}")?;
