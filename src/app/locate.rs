@@ -23,7 +23,7 @@ use crate::spec::did_you_mean;
 
 /// Prints where each of these clients is.
 pub(super) fn clients(clients: &[Whom], config: Option<&Path>, output: Output) -> Result<(), Failure> {
-    let plan = plan(&site(config)?)?.0;
+    let plan = plan(&site(config)?)?.plan;
     let mut printer = Printer { plan: &plan, out: standard_output(), output, printed: 0 };
     let clients = if clients.is_empty() { &[Whom::Input] } else { clients };
     let mut bad = 0;
@@ -44,7 +44,7 @@ pub(super) fn clients(clients: &[Whom], config: Option<&Path>, output: Output) -
 
 /// Prints every prefix of a map, and its region.
 pub(super) fn map(name: &str, config: Option<&Path>, output: Output) -> Result<(), Failure> {
-    let plan = plan(&site(config)?)?.0;
+    let plan = plan(&site(config)?)?.plan;
     let map = map_named(name, &plan)?;
     let mut out = standard_output();
     let printed = prefixes(&plan, map)
