@@ -1,12 +1,24 @@
 //! Locating: addresses on the command line and on standard input, for people and for programs.
 
+use std::time::SystemTime;
+
 use serde_json::Value;
 
 use crate::world::{World, ZONE};
+use mmdb::Value::{List, Map, Number, Text};
+
+#[path = "../../tools/geo/mmdb.rs"]
+#[allow(dead_code, reason = "these tests need only a part of it")]
+mod mmdb;
 
 /// Europe by networks, America by default, and a map of two contracts.
 fn world() -> World {
     let world = World::new("[probe]\nenabled = false\n");
+    write_zones(&world);
+    world
+}
+
+fn write_zones(world: &World) {
     world.write_zone("example.org.zone", ZONE);
     world.write_zone(
         "regions.toml",
@@ -23,7 +35,20 @@ fn world() -> World {
         default = true
         "#,
     );
-    world
+}
+
+/// A City database that knows of one network: Munich is where 203.0.113.0/24 is.
+fn city_database() -> Vec<u8> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
+    let code = |code: &str| Map(vec![("iso_code", Text(code.into()))]);
+    let munich = Map(vec![
+        ("country", code("DE")),
+        ("subdivisions", List(vec![code("BY")])),
+        ("location", Map(vec![("latitude", Number(48.14)), ("longitude", Number(11.58))])),
+    ]);
+    let mut database = mmdb::Writer::new(28, 6, "GeoLite2-City", now);
+    database.insert("203.0.113.0/24".parse().expect("a prefix"), &munich);
+    database.bytes()
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -70,6 +95,21 @@ fn programs_get_an_object_for_each_address() {
     assert_eq!(first["distances"][1]["region"], "us");
     assert_eq!(first["distances"][1]["km"], 6549);
     assert_eq!((&second["within"], &second["maps"][0]["rule"]), (&"198.51.100.1".into(), &Value::Null));
+}
+
+#[test]
+fn what_a_database_knows_of_a_client_is_told_and_places_it() {
+    let world = World::new("[probe]\nenabled = false\n[geo]\ndatabases = [\"../city.mmdb\"]\n");
+    write_zones(&world);
+    std::fs::write(world.path("city.mmdb"), city_database()).expect("written");
+    let output = world.run(&["locate", "--format", "json", "203.0.113.7"]);
+    assert!(output.status.success(), "{output:?}");
+    let [found] = objects(&output.stdout).try_into().expect("one object");
+    assert_eq!((&found["country"], &found["subdivisions"][0]), (&"DE".into(), &"DE-BY".into()));
+    assert_eq!((&found["at"][0], &found["at_from"]), (&48.14.into(), &"database".into()));
+    let world = &found["maps"][0];
+    assert_eq!((&world["region"], &world["because"]), (&"eu".into(), &"the nearest, 304 km".into()));
+    assert_eq!(world["scope"], "203.0.113.0/24");
 }
 
 #[test]
