@@ -4,12 +4,8 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
+use crate::mmdb::Value::{List, Map, Number, Text};
 use crate::world::{World, ZONE};
-use mmdb::Value::{List, Map, Number, Text};
-
-#[path = "../../tools/geo/mmdb.rs"]
-#[allow(dead_code, reason = "these tests need only a part of it")]
-mod mmdb;
 
 /// Europe by networks, America by default, and a map of two contracts.
 fn world() -> World {
@@ -46,7 +42,7 @@ fn city_database() -> Vec<u8> {
         ("subdivisions", List(vec![code("BY")])),
         ("location", Map(vec![("latitude", Number(48.14)), ("longitude", Number(11.58))])),
     ]);
-    let mut database = mmdb::Writer::new(28, 6, "GeoLite2-City", now);
+    let mut database = crate::mmdb::Writer::new(28, 6, "GeoLite2-City", now);
     database.insert("203.0.113.0/24".parse().expect("a prefix"), &munich);
     database.bytes()
 }

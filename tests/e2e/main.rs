@@ -3,9 +3,13 @@
 
 mod endpoint;
 mod failover;
+mod geography;
 mod locate;
 mod operate;
 mod query;
 mod reload;
 mod restart;
 mod world;
+
+#[path = "../../tools/geo/mmdb.rs"]
+mod mmdb;

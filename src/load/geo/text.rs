@@ -7,7 +7,7 @@
 //! ```
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str;
 use std::time::SystemTime;
 
@@ -20,34 +20,36 @@ pub(super) fn read(parts: &[(PathBuf, Vec<u8>)]) -> Result<(Database, Facts), Un
     let mut builder = FactsBuilder::default();
     let mut networks = 0;
     for (path, bytes) in parts {
-        let at_line = |number: usize, why: &str| Unusable::new(path, format!("line {number}: {why}"));
         for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
-            let line = str::from_utf8(line).map_err(|_| at_line(number, "it is no text"))?.trim();
+            // Of an .mmdb file that is cut off the first line is none.
+            let before_any = networks == 0;
+            let wrong = |why: &str| match before_any {
+                true => Unusable::new(path, NO_DATABASE),
+                false => Unusable::new(path, format!("line {number}: {why}")),
+            };
+            let line = str::from_utf8(line).map_err(|_| wrong("it is no text"))?.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             networks += 1;
             if networks > NETWORKS_MAX {
-                return Err(at_line(number, "there are too many ranges"));
+                return Err(wrong("there are too many ranges"));
             }
-            let (first, last, code) = range(line).ok_or_else(|| at_line(number, NO_RANGE))?;
+            let (first, last, code) = range(line).ok_or_else(|| wrong(NO_RANGE))?;
             // `??` and the like: nobody knows
             if let Ok(country) = code.parse::<Country>() {
                 let record = builder.record(Record { country: Some(country), ..Record::default() });
                 match (first, last) {
                     (IpAddr::V4(first), IpAddr::V4(last)) => builder.add_v4(first, last, record),
                     (IpAddr::V6(first), IpAddr::V6(last)) => builder.add_v6(first, last, record),
-                    _ => return Err(at_line(number, NO_RANGE)),
+                    _ => return Err(wrong(NO_RANGE)),
                 }
             }
         }
     }
     let Some((path, _)) = parts.first().filter(|_| networks > 0) else {
-        let path = parts.first().map(|(path, _)| path.clone()).unwrap_or_default();
-        return Err(Unusable::new(
-            &path,
-            "it is neither an .mmdb file nor ranges in text, one a line: FIRST,LAST,COUNTRY",
-        ));
+        let path = parts.first().map(|(path, _)| path.as_path()).unwrap_or(Path::new(""));
+        return Err(Unusable::new(path, NO_DATABASE));
     };
     let facts = builder.finish();
     let database = Database {
@@ -83,8 +85,11 @@ fn date(bytes: &[u8]) -> Option<SystemTime> {
 }
 
 /// When it was written to disk.
-fn written(path: &PathBuf) -> Option<SystemTime> {
+fn written(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|meta| meta.modified()).ok()
 }
+
+const NO_DATABASE: &str =
+    "it is neither an .mmdb file (or is cut off) nor ranges in text, one a line: FIRST,LAST,COUNTRY";
 
 const NO_RANGE: &str = "no range: expected FIRST,LAST,COUNTRY, as 16777216,16777471,AU";
