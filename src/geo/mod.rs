@@ -26,6 +26,7 @@ pub mod facts;
 pub mod hubs;
 mod matcher;
 mod partition;
+mod trie;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub use atlas::{Atlas, By, Map, Placed, Point, Profile, Rules, Table};
 pub use distance::{biased, kilometres};
 pub use facts::{Facts, FactsBuilder, Knows};
 pub use matcher::{Continent, Country, Matcher, NoCode, Subdivision};
-pub use partition::Partition;
+pub use partition::{CLASSES_MAX, Partition};
 
 use crate::model::{ClassId, Coordinates, MapId, PartitionId, RegionId, SituationId};
 
