@@ -156,7 +156,7 @@ impl Filling<'_> {
             let mut alike = 0;
             if inside.is_empty() {
                 let leaf = leaf(self.runs, self.at, inside.start);
-                alike = self.depth.saturating_sub(leaf & 0xff).min(NODE_BITS - self.virtual_bits);
+                alike = self.depth.saturating_sub(leaf & 0xff).min(NODE_BITS);
                 if words.len() == entries || words.last() != Some(&leaf) {
                     bits |= 1 << block;
                     words.push(leaf);
