@@ -35,7 +35,7 @@ const ROWS: &[Row] = &[
     Row("scenario", Core, &["answer", "geo", "health", "keeper", "model", "plan", "snapshot", "spec"]),
     Row("telemetry", Edge, &["model"]),
     Row("load", Edge, &["geo", "keeper", "plan", "spec"]),
-    Row("dns", Edge, &["answer", "snapshot"]),
+    Row("dns", Edge, &["answer", "geo", "snapshot"]),
     Row("probe", Edge, &["health", "model", "telemetry"]),
     Row("control", Edge, &["health"]),
     Row("cli", Edge, &[]),

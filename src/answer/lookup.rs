@@ -5,7 +5,7 @@
 //!          |                               below a DNAME? --> CNAME made, and on with its target
 //!          `--> closest encloser -- ... -> wildcard? --> as if exact
 //!                                          none --> NXDOMAIN
-//!   exact --> steered? type there? CNAME there (on with its target)? --> NODATA
+//!   exact --> steered? type there? CNAME there (on with its target)? debug name? --> NODATA
 //! ```
 //!
 //! An alias is followed as long as it leads to names that we serve. The response code is that of the last
@@ -13,9 +13,9 @@
 
 use domain::base::iana::Rtype;
 
-use crate::answer::steered;
 use crate::answer::trace::{How, Trace};
 use crate::answer::{Answer, Data, Owner, Query, Rcode, RecordSet};
+use crate::answer::{debug, steered};
 use crate::plan::SteeredId;
 use crate::plan::zone::name::NAME_MAX;
 use crate::plan::zone::{Found, Node, Set, Zones};
@@ -139,6 +139,7 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
                 self.answer.answer.push(stored(owner, cname, ttl_max));
                 self.follow(cname.first())
             }
+            None if self.query.qtype == TXT && debug::answer(self, node, &owner) => None,
             None => {
                 self.soa(node, ttl_max);
                 None
@@ -195,7 +196,7 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
             self.answer.rcode = Rcode::YxDomain;
             return None;
         }
-        let data = Data::Made(target.clone());
+        let data = Data::Made([&[0, target.len() as u8], &*target].concat().into());
         self.answer.answer.push(RecordSet { owner, rtype: CNAME, ttl: dname.ttl, data });
         (!self.been_at(&target)).then_some(Owner::Made(target))
     }
@@ -246,3 +247,4 @@ const DNAME: u16 = Rtype::DNAME.to_int();
 const DS: u16 = Rtype::DS.to_int();
 const NS: u16 = Rtype::NS.to_int();
 const SOA: u16 = Rtype::SOA.to_int();
+pub(super) const TXT: u16 = Rtype::TXT.to_int();

@@ -2,10 +2,12 @@
 //!
 //! ```text
 //!   Query --lookup--> name, cut, wildcard, chain, no data, no name  (RFC 1034 section 4.3.2)
-//!                        `- steered --> geo::locate --> steering::decide --> record set
+//!                        |- steered --> geo::locate --> steering::decide --> record set
+//!                        `- debug name --> explain --> TXT
 //!   --> Answer: sections that borrow from the snapshot; an edge writes them as a message
 //! ```
 
+mod debug;
 pub mod explain;
 mod lookup;
 mod parts;

@@ -141,7 +141,7 @@ pub enum Data<'s> {
     Aaaa(SmallVec<[Ipv6Addr; 8]>),
     /// One CNAME, of a name in the snapshot.
     Target(&'s [u8]),
-    /// One CNAME, of a name made for this answer (by a DNAME).
+    /// As `Stored`, but made for this answer: by a DNAME, or by a debug name.
     Made(Box<[u8]>),
 }
 

@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::answer::lookup::{A, AAAA, ANY, CNAME, Lookup, Next};
 use crate::answer::trace::Trace;
-use crate::answer::{Data, Ede, Owner, Rcode, RecordSet};
+use crate::answer::{Client, Data, Ede, Owner, Query, Rcode, RecordSet};
+use crate::geo::Geo;
 use crate::geo::embedded::Embedding;
 use crate::model::{Endpoint, EndpointId, Family, Reach};
 use crate::plan::zone::Node;
@@ -55,26 +56,35 @@ fn choose<T: Trace>(
     family: Family,
 ) -> Decision {
     let plan = &lookup.snapshot.plan;
-    let client = lookup.query.client;
-    let subnet = client.address();
-    let network = steered.sticky.then(|| Network::of(subnet));
-    let request = Request {
-        client: Whereabouts::Client { geo: &plan.geo, subnet, source: client.source },
-        family,
-        draw: lookup.query.draw,
-        sticky: network.map_or(0, Network::hash),
-        sticky_source: if steered.sticky { Network::of(client.source).hash() } else { 0 },
-    };
+    let request = request(lookup.query, &plan.geo, steered.sticky, family);
     lookup.trace.steering(id, &request);
     let health = &lookup.snapshot.health;
     let decision = decide(steered.pool, &request, &plan.inventory, health, lookup.trace);
     lookup.trace.decided(&decision);
-    let scope = &mut lookup.answer.scope;
-    *scope = decision.scope.max(*scope);
-    if let Some(network) = network.filter(|_| decision.sticky) {
-        *scope = network.prefix.max(*scope);
-    }
+    lookup.answer.scope = scope(&decision, lookup.query.client).max(lookup.answer.scope);
     decision
+}
+
+/// What steering is asked for a query; `sticky`: whether a pool that can be consulted is.
+#[inline]
+pub(super) fn request<'s>(query: &Query<'_>, geo: &'s Geo, sticky: bool, family: Family) -> Request<'s> {
+    let Client { source, .. } = query.client;
+    let subnet = query.client.address();
+    let hashed = |client| if sticky { Network::of(client).hash() } else { 0 };
+    Request {
+        client: Whereabouts::Client { geo, subnet, source },
+        family,
+        draw: query.draw,
+        sticky: hashed(subnet),
+        sticky_source: hashed(source),
+    }
+}
+
+/// How far a decision for a client holds.
+#[inline]
+pub(super) fn scope(decision: &Decision, client: Client) -> u8 {
+    let hashed = if decision.sticky { Network::of(client.address()).prefix } else { 0 };
+    decision.scope.max(hashed)
 }
 
 /// The records of chosen endpoints: addresses of one family, or one CNAME.

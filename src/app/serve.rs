@@ -375,6 +375,7 @@ fn dns_config(site: &Site, name: &str) -> dns::Config {
         listen: settings.listen.clone(),
         workers: if settings.workers == 0 { cores } else { settings.workers },
         client_subnet: settings.client_subnet,
+        client_subnet_from: settings.client_subnet_from.clone(),
         udp_payload: settings.udp_payload,
         tcp_connections: settings.tcp_connections,
         tcp_connections_per_client: settings.tcp_connections_per_client,

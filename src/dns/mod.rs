@@ -10,6 +10,7 @@
 //! them and tells when one ends by itself. [`respond::Responder`] is what they all do with a packet.
 
 mod admission;
+mod believed;
 mod bind;
 mod draw;
 mod peer;
@@ -26,6 +27,8 @@ mod wire;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 pub use bind::Bound;
 pub use draw::Draws;
 pub use running::Running;
@@ -38,8 +41,10 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// UDP threads for each address; 0 is taken as 1.
     pub workers: usize,
-    /// Believe the client subnet option.
+    /// Believe the client subnet option (RFC 7871).
     pub client_subnet: bool,
+    /// From whom: for others it is as if the server did not know the option.
+    pub client_subnet_from: Vec<IpNet>,
     /// Largest UDP response; at least 512.
     pub udp_payload: u16,
     /// Connections at most; more are closed as they come.

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use super::believed::Believed;
 use super::wire::compose::{self, NSID_MAX, Opt, SMALLEST_LIMIT};
 use super::wire::parse::{self, Parsed, Request};
 use crate::answer::{self, Answer, Ede, Query};
@@ -22,7 +23,7 @@ pub enum Transport {
 /// Makes replies; the same for every query.
 #[derive(Clone, Debug)]
 pub struct Responder {
-    client_subnet: bool,
+    believed: Believed,
     udp_payload: u16,
     nsid: Box<[u8]>,
 }
@@ -32,7 +33,7 @@ impl Responder {
     pub fn new(config: &super::Config) -> Self {
         let nsid = config.name.as_bytes();
         Self {
-            client_subnet: config.client_subnet,
+            believed: Believed::new(config.client_subnet, &config.client_subnet_from),
             udp_payload: config.udp_payload.max(SMALLEST_LIMIT as u16),
             nsid: nsid[..nsid.len().min(NSID_MAX)].into(),
         }
@@ -73,7 +74,7 @@ impl Responder {
         if client.port() == 0 {
             return None;
         }
-        match parse::parse(packet, self.client_subnet) {
+        match parse::parse(packet, self.believed.includes(client.ip())) {
             Parsed::Silence => None,
             Parsed::Fault(request, fault) => {
                 let opt = self.opt(&request, 0, fault.ede);
@@ -178,13 +179,6 @@ mod tests {
 
     fn udp(packet: &[u8]) -> Option<(Reply, Vec<u8>)> {
         reply_by(&config(), one_address, packet, Transport::Udp)
-    }
-
-    /// The client subnet option that ends a reply: family, source, scope, address.
-    fn subnet_of(reply: &[u8]) -> Option<&[u8]> {
-        (4..=20)
-            .map(|length| reply.split_at(reply.len() - length))
-            .find_map(|(before, subnet)| before.ends_with(&[0, 8, 0, subnet.len() as u8]).then_some(subnet))
     }
 
     #[test]

@@ -17,6 +17,7 @@
 //! | who is in which region, and why | `atlas` |
 //! | the lookup, and why its depth is the scope | `partition` |
 //! | IPv4 addresses within IPv6 ones | [`embedded`] |
+//! | a set of addresses | `nets` |
 //! | kilometres | `distance`; where a country's clients are: [`hubs`] |
 
 mod atlas;
@@ -25,6 +26,7 @@ pub mod embedded;
 pub mod facts;
 pub mod hubs;
 mod matcher;
+mod nets;
 mod partition;
 mod trie;
 
@@ -37,6 +39,7 @@ pub use atlas::{Atlas, By, Map, Placed, Point, Profile, Rules, Table};
 pub use distance::{biased, kilometres};
 pub use facts::{Facts, FactsBuilder, Knows};
 pub use matcher::{Continent, Country, Matcher, NoCode, Subdivision};
+pub use nets::Nets;
 pub use partition::{CLASSES_MAX, Partition};
 
 use crate::model::{ClassId, Coordinates, MapId, PartitionId, RegionId, SituationId};

@@ -28,7 +28,13 @@ fn world() -> World {
 
 fn plan(world: World) -> Arc<Plan> {
     let geo = Geo::one_region(world.inventory.default_region());
-    Arc::new(Plan { inventory: world.inventory, geo, zones: Zones::default(), steered: Vec::new() })
+    Arc::new(Plan {
+        inventory: world.inventory,
+        geo,
+        zones: Zones::default(),
+        steered: Vec::new(),
+        debug: Vec::new(),
+    })
 }
 
 fn second(seconds: u64) -> Moment {

@@ -1,7 +1,7 @@
 //! What the server runs: the spec, understood.
 //!
 //! ```text
-//!   Spec --compile--> Plan { Inventory, Geo, Zones, steered names }   or every diagnostic
+//!   Spec --compile--> Plan { Inventory, Geo, Zones, steered names, debug names }   or every diagnostic
 //!                       `--promises--> the failover time that each name can keep
 //! ```
 //!
@@ -15,7 +15,7 @@ pub use compile::compile;
 
 use std::time::Duration;
 
-use crate::geo::Geo;
+use crate::geo::{Geo, Nets};
 use crate::model::{ELSEWHERE, Inventory, Name, PoolId};
 use zone::Zones;
 
@@ -30,6 +30,8 @@ pub struct Plan {
     pub zones: Zones,
     /// The names whose answers are chosen, index [`SteeredId`].
     pub steered: Vec<Steered>,
+    /// The names that tell clients where they seem to be, index [`DebugId`].
+    pub debug: Vec<DebugName>,
 }
 
 /// A steered name: an index into [`Plan::steered`].
@@ -53,13 +55,31 @@ pub struct Steered {
     pub rto: Option<Duration>,
 }
 
+/// A debug name: an index into [`Plan::debug`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DebugId(pub u32);
+
+/// A name that answers TXT with where the client seems to be, and what would be chosen for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DebugName {
+    /// Its name, as the operator spelled it; a wildcard starts with `*`.
+    pub owner: Name,
+    /// Whose choice is told.
+    pub pool: PoolId,
+    /// Whether that, or a pool that can be consulted for it, is sticky.
+    pub sticky: bool,
+    /// The senders of queries that are told; for others there is no data.
+    pub clients: Nets,
+}
+
 impl Plan {
     /// `1 zone, 2 steered names, 1 pool, 3 endpoints, 2 regions`; what there is none of is left out.
     pub fn summary(&self) -> String {
-        let Self { inventory, zones, steered, .. } = self;
+        let Self { inventory, zones, steered, debug, .. } = self;
         let counts = [
             (zones.apexes().count(), "zone"),
             (steered.len(), "steered name"),
+            (debug.len(), "debug name"),
             (inventory.pools.len(), "pool"),
             (inventory.endpoints.len(), "endpoint"),
             (inventory.regions.iter().filter(|region| &*region.name != ELSEWHERE).count(), "region"),

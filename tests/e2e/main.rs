@@ -9,6 +9,7 @@ mod operate;
 mod query;
 mod reload;
 mod restart;
+mod whereabouts;
 mod world;
 
 #[path = "../../tools/geo/mmdb.rs"]

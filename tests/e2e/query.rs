@@ -42,7 +42,8 @@ pub fn query(name: &str, qtype: RecordType) -> Vec<u8> {
     message.to_vec().expect("a query fits")
 }
 
-fn dig(server: SocketAddr, arguments: &[&str]) -> String {
+/// What dig prints.
+pub fn dig(server: SocketAddr, arguments: &[&str]) -> String {
     let (host, port) = (format!("@{}", server.ip()), server.port().to_string());
     let output =
         Command::new("dig").args([&host, "-p", &port, "+time=5", "+tries=1"]).args(arguments).output();

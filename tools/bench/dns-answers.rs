@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use windrose::dns::respond::{Responder, Transport};
 use windrose::geo::Facts;
 use windrose::keeper::Keeper;
@@ -51,6 +52,7 @@ fn config() -> dns::Config {
         listen: Vec::new(),
         workers: 1,
         client_subnet: true,
+        client_subnet_from: vec![IpNet::V4(Default::default()), IpNet::V6(Default::default())],
         udp_payload: 1232,
         tcp_connections: 1,
         tcp_connections_per_client: 1,

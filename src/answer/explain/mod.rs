@@ -9,6 +9,7 @@
 //! The answer is made by the very function that makes all answers, with a trace that writes down what was
 //! looked at; what is known of each member's health is read from the same snapshot.
 
+pub(super) mod choice;
 mod location;
 mod recorder;
 pub(crate) mod records;
@@ -187,7 +188,7 @@ pub enum Fate {
 
 /// Explains what would be answered from a snapshot.
 pub fn explain(query: &Query<'_>, snapshot: &Snapshot) -> Explanation {
-    let mut recorder = Recorder::new(query, snapshot);
+    let mut recorder = Recorder::new(query.client, snapshot);
     let answer = answer(query, snapshot, &mut recorder);
     let records = |sets: &[_]| sets.iter().flat_map(|set| records::presentation(set, query.name)).collect();
     Explanation {

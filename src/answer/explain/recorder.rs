@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
+use crate::answer::Client;
 use crate::answer::explain::words;
 use crate::answer::explain::{Decided, Fate, Finding, Lookup, MemberLook, PoolLook};
 use crate::answer::trace::{How, Trace};
-use crate::answer::{Client, Query};
 use crate::geo;
 use crate::health::Verdict;
 use crate::model::{Coordinates, Family, MapId, Member, Pool, PoolId, RegionId, Treatment, Use};
@@ -27,9 +27,19 @@ pub(super) struct Recorder<'s> {
 }
 
 impl<'s> Recorder<'s> {
-    pub(super) fn new(query: &Query<'_>, snapshot: &'s Snapshot) -> Self {
-        let (lookups, entered, client) = (Vec::new(), Vec::new(), query.client);
+    pub(super) fn new(client: Client, snapshot: &'s Snapshot) -> Self {
+        let (lookups, entered) = (Vec::new(), Vec::new());
         Self { lookups, snapshot, client, family: Family::V4, steered: None, entered, as_if_up: false }
+    }
+
+    /// One for a decision that no steered name asks for.
+    pub(super) fn of_decision(client: Client, family: Family, snapshot: &'s Snapshot) -> Self {
+        Self { family, ..Self::new(client, snapshot) }
+    }
+
+    /// The pools entered for a decision, with the members that were looked at.
+    pub(super) fn into_entered(self) -> Vec<PoolLook> {
+        self.entered.into_iter().map(|(_, look)| look).collect()
     }
 }
 

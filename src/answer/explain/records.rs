@@ -39,15 +39,16 @@ pub(crate) fn presentation(set: &RecordSet<'_>, question: &[u8]) -> Vec<Record> 
         rtype: type_name(set.rtype),
         data,
     };
+    let stored = |data| {
+        let stored = Set { rtype: set.rtype, ttl: set.ttl, data };
+        stored.records().map(|rdata| record(shown(set.rtype, rdata))).collect()
+    };
     match &set.data {
-        Data::Stored(data) => {
-            let stored = Set { rtype: set.rtype, ttl: set.ttl, data };
-            stored.records().map(|rdata| record(shown(set.rtype, rdata))).collect()
-        }
+        Data::Stored(data) => stored(data),
+        Data::Made(data) => stored(data),
         Data::A(addresses) => addresses.iter().map(|address| record(address.to_string())).collect(),
         Data::Aaaa(addresses) => addresses.iter().map(|address| record(address.to_string())).collect(),
         Data::Target(name) => vec![record(absolute(name))],
-        Data::Made(name) => vec![record(absolute(name))],
     }
 }
 

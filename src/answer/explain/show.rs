@@ -37,7 +37,7 @@ impl Explanation {
             _ => record.data.clone(),
         }));
         words.extend(self.ttl.map(|ttl| format!("ttl {ttl}")));
-        if self.is_steered() {
+        if self.is_steered() || self.scope > 0 {
             words.push(format!("scope /{}", self.scope));
         }
         words.extend(self.ede.as_ref().map(|ede| format!("EDE {} ({})", ede.code, ede.text)));
@@ -53,9 +53,8 @@ impl Explanation {
             if lookup.decisions.is_empty() || lookup.found == Finding::Wildcard || self.lookups.len() > 1 {
                 told.push(lookup.told());
             }
-            for decided in &lookup.decisions {
-                told.extend(decided.pools.iter().map(|pool| pool.told(&self.client.region)));
-                told.extend(decided.told());
+            for Decided { pools, outcome, .. } in &lookup.decisions {
+                told.extend(reasons(pools, outcome, &self.client.region));
             }
         }
         told.join("; ")
@@ -90,12 +89,12 @@ impl Lookup {
     }
 }
 
-impl Decided {
-    /// What came of it, if that is not what a member answers.
-    fn told(&self) -> Option<String> {
-        let chosen = self.outcome == "chosen" || self.pools.iter().any(|pool| pool.as_if_up);
-        (!chosen).then(|| format!("so {}", self.outcome))
-    }
+/// Why pools chose what they did for clients of a region, pool by pool; and what came of it, if that is not what
+/// a member answers.
+pub(super) fn reasons(pools: &[PoolLook], outcome: &str, region: &str) -> Vec<String> {
+    let chosen = outcome == "chosen" || pools.iter().any(|pool| pool.as_if_up);
+    let so = (!chosen).then(|| format!("so {outcome}"));
+    pools.iter().map(|pool| pool.told(region)).chain(so).collect()
 }
 
 impl PoolLook {

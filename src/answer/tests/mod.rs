@@ -1,6 +1,7 @@
 //! Answers against the RFCs, against a slow reference, and for random names.
 
 mod bounds;
+mod debug;
 mod reference;
 mod rfc;
 mod steered;

@@ -151,6 +151,7 @@ fn dns_config(server: SocketAddr) -> dns::Config {
         listen: vec![server],
         workers: 1,
         client_subnet: true,
+        client_subnet_from: defaults.client_subnet_from,
         udp_payload: defaults.udp_payload,
         tcp_connections: defaults.tcp_connections,
         tcp_connections_per_client: defaults.tcp_connections_per_client,

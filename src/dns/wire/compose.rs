@@ -318,15 +318,8 @@ fn fixed_part(set: &RecordSet<'_>) -> [u8; FIXED] {
 #[inline]
 fn each_record(data: &Data<'_>, mut put: impl FnMut(&[u8]) -> Result<(), Full>) -> Result<(), Full> {
     match data {
-        Data::Stored(stored) => {
-            let mut rest = *stored;
-            while let Some(&[high, low]) = rest.first_chunk::<2>() {
-                let length = usize::from(u16::from_be_bytes([high, low]));
-                let (record, after) = rest.split_at((2 + length).min(rest.len()));
-                put(record)?;
-                rest = after;
-            }
-        }
+        Data::Stored(stored) => each_stored(stored, put)?,
+        Data::Made(made) => each_stored(made, put)?,
         Data::A(addresses) => {
             for address in addresses {
                 let [a, b, c, d] = address.octets();
@@ -342,7 +335,17 @@ fn each_record(data: &Data<'_>, mut put: impl FnMut(&[u8]) -> Result<(), Full>) 
             }
         }
         Data::Target(name) => put_lone_name(name, put)?,
-        Data::Made(name) => put_lone_name(name, put)?,
+    }
+    Ok(())
+}
+
+#[inline]
+fn each_stored(mut rest: &[u8], mut put: impl FnMut(&[u8]) -> Result<(), Full>) -> Result<(), Full> {
+    while let Some(&[high, low]) = rest.first_chunk::<2>() {
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        let (record, after) = rest.split_at((2 + length).min(rest.len()));
+        put(record)?;
+        rest = after;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@
 //!     |        |
 //!     `----- pools             nesting (no loops) -> treatment of each class of clients -> rules
 //!              |
-//!   zones -- steered           the names, and what a zone file has there
+//!   zones -- steered, debug    the names, and what a zone file has there
 //!              |
 //!            kept              what they promise against what was demanded
 //! ```
@@ -20,6 +20,7 @@
 
 mod beside;
 mod chains;
+mod debug;
 mod drafts;
 mod endpoints;
 mod fences;
@@ -35,6 +36,7 @@ mod monitors;
 mod names;
 mod nearness;
 mod nesting;
+mod owners;
 mod pools;
 mod potential;
 mod rules;
@@ -53,6 +55,7 @@ use crate::spec::diagnostic::Place;
 use crate::spec::master::ZoneFile;
 use crate::spec::{Diagnostic, Severity, Spec};
 use names::Names;
+use owners::Owners;
 
 /// Compiles what was read, for clients of whom these `facts` are known. `report_interval` is the machine's (for
 /// the promised failover times).
@@ -77,7 +80,7 @@ fn understand(
     found: &mut Vec<Diagnostic>,
 ) -> Plan {
     let files = &spec.steering;
-    let mut zones = gather(&spec.zones, steered::owners(files), found);
+    let mut zones = gather(&spec.zones, owners::to_steer(files), found);
     let mut maps = maps::compile(files, found);
     let ready_maps: Vec<Map> = maps.rules().into_iter().map(Map::compile).collect();
     let atlas = Atlas::compile(facts, &ready_maps);
@@ -86,7 +89,9 @@ fn understand(
     let mut serving = Names::default();
     let endpoints = endpoints::compile(files, &mut maps, &mut monitors.names, &mut serving, found);
     let pools = pools::compile(files, &mut maps, &atlas, &endpoints.table, &mut serving, found);
-    let steered = steered::compile(files, &mut zones, &endpoints, &pools, &mut serving, found);
+    let mut owners = Owners::new(files, &zones, found);
+    let steered = steered::compile(files, &mut owners, &mut zones, &endpoints, &pools, &mut serving, found);
+    let debug = debug::compile(files, &mut owners, &mut zones, &pools, &mut serving, found);
     heeded::warn_of_unheard(&steered.table, &pools, found);
     monitors.names.warn_unused(found);
     serving.warn_unused(found);
@@ -105,6 +110,7 @@ fn understand(
         geo: pools.partitions.into_geo(ready_maps, Arc::clone(facts)),
         zones: zones.build(),
         steered: steered.table,
+        debug,
     };
     kept::check(&plan, &steered.demands, report_interval, found);
     // What is wrong may be why.

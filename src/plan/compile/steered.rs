@@ -1,19 +1,16 @@
 //! Steered names: where each belongs, and what chooses for it.
 
-use std::collections::HashMap;
-use std::slice;
-
-use crate::model::{Name, PoolId, Use};
+use crate::model::{PoolId, Use};
 use crate::plan::compile::beside::Beside;
 use crate::plan::compile::chains;
 use crate::plan::compile::endpoints::{Endpoints, Pick};
 use crate::plan::compile::names::{Names, Site, Written};
+use crate::plan::compile::owners::{Kind, Owners};
 use crate::plan::compile::pools::Pools;
 use crate::plan::zone::Builder;
 use crate::plan::{Steered, SteeredId};
-use crate::spec::diagnostic::Place;
 use crate::spec::steering::{NameSpec, SteeringFile};
-use crate::spec::{Diagnostic, Source};
+use crate::spec::{Diagnostic, Spanned};
 
 /// All steered names.
 #[derive(Debug, Default)]
@@ -27,6 +24,7 @@ pub struct SteeredNames<'s> {
 /// Compiles `[names]` of all files, and steers them in their zones.
 pub fn compile<'s>(
     files: &'s [SteeringFile],
+    owners: &mut Owners<'s>,
     zones: &mut Builder,
     endpoints: &Endpoints<'s>,
     pools: &Pools<'_>,
@@ -34,20 +32,16 @@ pub fn compile<'s>(
     found: &mut Vec<Diagnostic>,
 ) -> SteeredNames<'s> {
     let mut names = SteeredNames::default();
-    let mut owners = Owners::default();
-    for file in files {
-        let origin = origin(file, zones, found);
-        for written in Written::all(slice::from_ref(file), |file| &file.names) {
-            let owner = origin.as_ref().and_then(|origin| owners.claim(&written, origin, zones, found));
-            let pool = pool(&written, pools, serving, found);
-            let (ttl, ttl_min) = ttls(&written, found);
-            let (Some(owner), Some(pool)) = (owner, pool) else { continue };
-            Beside::new(&written, &owner, pool, pools, zones).check(found);
-            let rto = written.value.rto.as_ref();
-            names.demands.extend(rto.map(|rto| (SteeredId(names.table.len() as u32), written.site(rto))));
-            let sticky = pools.prospects[pool.index()].all.sticky;
-            names.table.push(Steered { owner, pool, ttl, ttl_min, sticky, rto: rto.map(|rto| rto.value) });
-        }
+    for written in Written::all(files, |file| &file.names) {
+        let owner = owners.claim(&written, Kind::Steered, zones, found);
+        let pool = pool(&written, &written.value.pool, pools, serving, found);
+        let (ttl, ttl_min) = ttls(&written, found);
+        let (Some(owner), Some(pool)) = (owner, pool) else { continue };
+        Beside::new(&written, &owner, pool, pools, zones).check(found);
+        let rto = written.value.rto.as_ref();
+        names.demands.extend(rto.map(|rto| (SteeredId(names.table.len() as u32), written.site(rto))));
+        let sticky = pools.prospects[pool.index()].all.sticky;
+        names.table.push(Steered { owner, pool, ttl, ttl_min, sticky, rto: rto.map(|rto| rto.value) });
     }
     for (id, steered) in names.table.iter().enumerate() {
         zones.steer(&steered.owner, SteeredId(id as u32));
@@ -56,125 +50,14 @@ pub fn compile<'s>(
     names
 }
 
-/// The names that are going to be steered, as far as they are names: zones are checked before it is known
-/// what chooses.
-pub fn owners(files: &[SteeringFile]) -> impl Iterator<Item = Name> {
-    files.iter().flat_map(|file| {
-        let origin = Name::vec_from_str(origin_text(file)).ok();
-        let owner = move |key: &str| origin.as_ref().and_then(|origin| absolute(key, origin));
-        file.names.iter().filter_map(move |named| owner(&named.name.value))
-    })
-}
-
-/// What the names of a file are relative to: its `zone`, or its stem. An error if nobody serves that.
-fn origin(file: &SteeringFile, zones: &Builder, found: &mut Vec<Diagnostic>) -> Option<Name> {
-    let first = file.names.first()?;
-    let text = origin_text(file);
-    let span = file.zone.as_ref().map_or(&first.name.span, |zone| &zone.span).clone();
-    let place = || Place::new(&file.source, span.clone());
-    let Ok(origin) = Name::vec_from_str(text) else {
-        let hint = "names are relative to `zone`, or to the name of the file: write `zone = \"example.org\"`";
-        let message = format!("`{text}` is not a domain name");
-        found.push(Diagnostic::error("bad-name", place(), message).hint(hint));
-        return None;
-    };
-    if zones.zone_of(&origin).is_none() {
-        let hint =
-            format!("add a zone file `{origin}.zone`, or say which zone is meant: `zone = \"example.org\"`");
-        let message = format!("no zone file serves `{origin}`");
-        found.push(Diagnostic::error("no-zone", place(), message).hint(hint));
-        return None;
-    }
-    Some(origin)
-}
-
-fn origin_text(file: &SteeringFile) -> &str {
-    file.zone.as_ref().map_or_else(|| stem(&file.source), |zone| &zone.value)
-}
-
-/// `example.org` of `zones/example.org.toml`.
-fn stem(source: &Source) -> &str {
-    let file = source.file.rsplit('/').next().unwrap_or_default();
-    file.strip_suffix(".toml").unwrap_or(file)
-}
-
-/// The owners that are steered already.
-#[derive(Default)]
-struct Owners<'s>(HashMap<Name, Site<'s>>);
-
-impl<'s> Owners<'s> {
-    /// The owner that was written, if it can be steered.
-    fn claim(
-        &mut self,
-        written: &Written<'s, NameSpec>,
-        origin: &Name,
-        zones: &Builder,
-        found: &mut Vec<Diagnostic>,
-    ) -> Option<Name> {
-        let key = &written.name.value;
-        let Some(owner) = absolute(key, origin) else {
-            if is_name(key) {
-                let message = format!("`{key}` is no name in `{origin}`");
-                let hint =
-                    "write \"www\", \"*.shop\", or \"@\" for the zone itself; in all, at most 255 octets";
-                found.push(Diagnostic::error("bad-name", written.named(), message).hint(hint));
-            }
-            return None;
-        };
-        if let Some(obstacle) = self.obstacle(&owner, written, zones) {
-            found.push(obstacle);
-            return None;
-        }
-        self.0.insert(owner.clone(), written.site(written.name));
-        Some(owner)
-    }
-
-    /// Why an owner cannot be steered, if it cannot.
-    fn obstacle(&self, owner: &Name, written: &Written<'s, NameSpec>, zones: &Builder) -> Option<Diagnostic> {
-        let error = |code, message| Diagnostic::error(code, written.named(), message);
-        if zones.zone_of(owner).is_none() {
-            let message = format!("no zone file serves `{owner}`");
-            return Some(error("no-zone", message).hint("add its zone file, or remove it here"));
-        }
-        if zones.delegated(owner) {
-            let message = format!("`{owner}` is not ours to answer: it is delegated, or below a DNAME");
-            let hint = "remove the NS or DNAME records at or above it from the zone file, or steer it where they lead";
-            return Some(error("delegated", message).hint(hint));
-        }
-        let first = self.0.get(owner)?;
-        let diagnostic = error("duplicate", format!("`{owner}` is steered twice"))
-            .and(first.place(), "first steered here")
-            .hint("a name has one pool: remove one of them");
-        Some(diagnostic)
-    }
-}
-
-/// A name as written in `[names]`: `@` is the origin, a name with a dot at its end is absolute.
-fn absolute(key: &str, origin: &Name) -> Option<Name> {
-    if key == "@" {
-        return Some(origin.clone());
-    }
-    let name = Name::vec_from_str(key).ok().filter(|name| !name.is_root())?;
-    if key.ends_with('.') {
-        return Some(name);
-    }
-    let (_root, labels) = name.as_slice().split_last()?;
-    Name::from_octets([labels, origin.as_slice()].concat()).ok()
-}
-
-/// Whether a key of `[names]` is a name at all: if not, that was told when the file was read.
-fn is_name(key: &str) -> bool {
-    Name::vec_from_str(key).is_ok()
-}
-
 /// The pool that chooses for a name.
-fn pool(
-    written: &Written<'_, NameSpec>,
+pub fn pool<T>(
+    written: &Written<'_, T>,
+    name: &Spanned<String>,
     pools: &Pools<'_>,
     serving: &mut Names<'_, Pick>,
     found: &mut Vec<Diagnostic>,
 ) -> Option<PoolId> {
-    let name = &written.value.pool;
     match pools.pick(serving.resolve("pool", name, written.file, found)?) {
         Use::Pool(id) => Some(id),
         Use::Endpoint(_) => {
@@ -209,65 +92,11 @@ const TTL: u32 = 30;
 
 #[cfg(test)]
 mod tests {
-    use crate::plan::compile::fixture::{Compiled, WORLD, compile_beside, compile_files};
+    use crate::plan::compile::fixture::{Compiled, WORLD, compile};
 
     fn named(names: &str) -> Compiled {
         let pool = "[pools.www]\npolicy = \"failover\"\nmembers = [\"fra\", \"iad\"]\n";
-        compile_beside("sub NS ns.sub\nns.sub A 192.0.2.1\n", &format!("{WORLD}{pool}{names}"))
-    }
-
-    fn owners(compiled: &Compiled) -> Vec<String> {
-        compiled.plan().steered.iter().map(|steered| steered.owner.to_string()).collect()
-    }
-
-    #[test]
-    fn names_are_relative_to_the_zone() {
-        let compiled = named(
-            "[names.\"@\"]\npool = \"www\"\n[names.\"*.shop\"]\npool = \"www\"\n[names.\"www.example.org.\"]\npool = \"www\"\n",
-        );
-        assert_eq!(owners(&compiled), ["example.org", "*.shop.example.org", "www.example.org"]);
-    }
-
-    #[test]
-    fn a_file_may_say_which_zone_is_meant() {
-        let zone = "$TTL 300\n@ SOA ns1 host 1 2 3 4 5\n@ NS ns1\nns1 A 192.0.2.53\n";
-        let steering = format!(
-            "zone = \"example.org\"\n{WORLD}[pools.www]\npolicy = \"all\"\nmembers = [\"fra\"]\n[names.www]\npool = \"www\"\n"
-        );
-        let compiled =
-            compile_files(&[("zones/example.org.zone", zone)], &[("zones/steering.toml", &steering)]);
-        assert_eq!(owners(&compiled), ["www.example.org"]);
-    }
-
-    #[test]
-    fn a_file_for_a_zone_that_nobody_serves_is_told_once() {
-        let steering = format!(
-            "{WORLD}[pools.www]\npolicy = \"all\"\nmembers = [\"fra\"]\n[names.a]\npool = \"www\"\n[names.b]\npool = \"www\"\n"
-        );
-        let compiled = compile_files(&[], &[("zones/example.com.toml", &steering)]);
-        let found = compiled.only("no-zone");
-        assert_eq!(found.message, "no zone file serves `example.com`");
-        assert!(found.hint.as_ref().unwrap().contains("`example.com.zone`"));
-    }
-
-    #[test]
-    fn what_others_answer_for_cannot_be_steered() {
-        assert_eq!(named("[names.sub]\npool = \"www\"\n").codes(), ["delegated"]);
-        assert_eq!(named("[names.\"www.sub\"]\npool = \"www\"\n").codes(), ["delegated"]);
-        assert_eq!(named("[names.\"www.example.net.\"]\npool = \"www\"\n").codes(), ["no-zone"]);
-    }
-
-    #[test]
-    fn a_name_has_one_pool() {
-        let compiled = named("[names.www]\npool = \"www\"\n[names.WWW]\npool = \"www\"\n");
-        assert_eq!(compiled.only("duplicate").related[0].1, "first steered here");
-    }
-
-    #[test]
-    fn a_key_that_is_no_name_is_an_error() {
-        let long = ["x".repeat(60), "x".repeat(60), "x".repeat(60), "x".repeat(60)].join(".");
-        assert_eq!(named(&format!("[names.\"{long}\"]\npool = \"www\"\n")).codes(), ["bad-name"]);
-        assert_eq!(named("[names.\".\"]\npool = \"www\"\n").codes(), ["bad-name"]);
+        compile(&format!("{WORLD}{pool}{names}"))
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   add:    ZoneFile --gather--> owners --check--> what is served --> slots, arena, table
-//!   steer:  a slot, and those between it and the apex, if it has no records
+//!   steer, debug: a slot, and those between it and the apex, if it has no records
 //!   build:  zones within zones: names belong to the deepest one
 //! ```
 
@@ -11,11 +11,11 @@ use std::collections::HashSet;
 use domain::base::iana::Rtype;
 
 use crate::model::Name;
-use crate::plan::SteeredId;
 use crate::plan::zone::check::{Findings, check};
 use crate::plan::zone::gather::{Gathered, Owner};
 use crate::plan::zone::name::{Lower, ancestors, is_wildcard, parent};
 use crate::plan::zone::{APEX, CUT, DNAME, Link, Node, SET_HEADER, Slot, Zone, Zones, hash, set_header};
+use crate::plan::{DebugId, SteeredId};
 use crate::spec::Diagnostic;
 use crate::spec::master::ZoneFile;
 
@@ -88,6 +88,15 @@ impl Builder {
         if let Some(zone) = self.apex_of(lower.as_slice()) {
             let index = self.ensure(zone, lower.as_slice());
             self.zones.slots[index as usize].steered = Link(steered.0);
+        }
+    }
+
+    /// Makes a name (which need not have records) a debug name.
+    pub fn debug(&mut self, owner: &Name, debug: DebugId) {
+        let lower = Lower::new(owner.as_slice());
+        if let Some(zone) = self.apex_of(lower.as_slice()) {
+            let index = self.ensure(zone, lower.as_slice());
+            self.zones.debug.insert(index, debug);
         }
     }
 

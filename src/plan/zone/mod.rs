@@ -20,6 +20,7 @@ mod check;
 mod gather;
 pub(crate) mod name;
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher};
 
 use foldhash::quality::FixedState;
@@ -27,7 +28,7 @@ use hashbrown::HashTable;
 
 pub use build::{Builder, Lead};
 
-use crate::plan::SteeredId;
+use crate::plan::{DebugId, SteeredId};
 use name::Lower;
 
 /// All zones.
@@ -37,6 +38,8 @@ pub struct Zones {
     slots: Vec<Slot>,
     arena: Vec<u8>,
     zones: Vec<Zone>,
+    /// By slot: few names are debug names, and none has room for it.
+    debug: BTreeMap<u32, DebugId>,
 }
 
 /// Where a name is in the zones served.
@@ -209,6 +212,11 @@ impl<'z> Node<'z> {
     #[inline]
     pub fn steered(self) -> Option<SteeredId> {
         self.slot.steered.get().map(SteeredId)
+    }
+
+    /// What tells clients where they seem to be, if it is a debug name. To be asked last: it is looked up.
+    pub fn debug(self) -> Option<DebugId> {
+        self.zones.debug.get(&self.index).copied()
     }
 
     #[inline]

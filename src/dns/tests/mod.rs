@@ -1,8 +1,12 @@
 //! What the tests of this edge share: packets made by hand, and servers on loopback that serve no zone.
 //! A query for class CHAOS is refused by such a server as it is by any.
 
+mod client_subnet;
+
 use std::sync::Arc;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use super::Config;
 use super::wire::rtype;
@@ -24,6 +28,7 @@ pub fn config() -> Config {
         listen: vec!["127.0.0.1:0".parse().expect("an address")],
         workers: 1,
         client_subnet: true,
+        client_subnet_from: vec![IpNet::V4(Default::default()), IpNet::V6(Default::default())],
         udp_payload: 1232,
         tcp_connections: 100,
         tcp_connections_per_client: 100,
@@ -39,7 +44,7 @@ pub fn cell() -> Arc<SnapshotCell> {
     let inventory = Inventory { regions: vec![region], ..Inventory::default() };
     let health = HealthMap::new(&inventory);
     let geo = Geo::one_region(RegionId(0));
-    let plan = Plan { inventory, geo, zones: Zones::default(), steered: Vec::new() };
+    let plan = Plan { inventory, geo, zones: Zones::default(), steered: Vec::new(), debug: Vec::new() };
     Arc::new(SnapshotCell::new(Snapshot { generation: 1, plan: Arc::new(plan), health }))
 }
 
@@ -108,4 +113,11 @@ pub fn option(code: u16, data: &[u8]) -> Vec<u8> {
 /// Adds EDNS with a client subnet option.
 pub fn with_subnet(packet: Vec<u8>, subnet: &[u8]) -> Vec<u8> {
     with_edns(packet, 1232, &option(8, subnet))
+}
+
+/// The client subnet option that ends a reply: family, source, scope, address.
+pub fn subnet_of(reply: &[u8]) -> Option<&[u8]> {
+    (4..=20)
+        .map(|length| reply.split_at(reply.len() - length))
+        .find_map(|(before, subnet)| before.ends_with(&[0, 8, 0, subnet.len() as u8]).then_some(subnet))
 }
