@@ -100,7 +100,8 @@ fn shortened(text: &str) -> String {
     if text.len() <= STRING_MAX {
         return text.into();
     }
-    let end = text.floor_char_boundary(STRING_MAX - CUT.len());
+    let between = |end: &usize| text.is_char_boundary(*end);
+    let end = (0..=STRING_MAX - CUT.len()).rev().find(between).unwrap_or(0);
     format!("{}{CUT}", &text[..end])
 }
 

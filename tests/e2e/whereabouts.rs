@@ -1,7 +1,6 @@
 //! Who is believed about where a client is, and who is told: with dig, from two addresses of 127/8.
 
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs;
 
 use crate::query::dig;
 use crate::world::{Server, World, ZONE};
@@ -12,9 +11,10 @@ const STRANGER: &str = "127.0.0.3";
 
 /// A server that believes and tells [`LISTED`] alone.
 fn serve(world: &World) -> Server {
-    let config = OpenOptions::new().append(true).open(world.path("config/windrose.toml"));
-    let mut config = config.expect("the configuration, which ends with [dns]");
-    writeln!(config, "client_subnet_from = [\"{LISTED}\"]").expect("written");
+    let config = world.path("config/windrose.toml");
+    let text = fs::read_to_string(&config).expect("the configuration");
+    let believed = format!("[dns]\nclient_subnet_from = [\"{LISTED}\"]");
+    fs::write(&config, text.replacen("[dns]", &believed, 1)).expect("written");
     world.write_zone("example.org.zone", ZONE);
     world.write_zone(
         "example.org.toml",

@@ -144,7 +144,7 @@ fn a_resolver_that_tells_no_subnet_is_told_of_itself() {
 #[test]
 fn the_choice_is_the_one_that_is_answered_and_so_are_its_reasons() {
     let mut world = world();
-    let mut last = |world: &Snapshot| {
+    let last = |world: &Snapshot| {
         let (strings, ..) = told(world, "_where.example.org", "192.0.2.53", Some("198.51.100.0/24"));
         strings[5..].to_vec()
     };

@@ -26,10 +26,10 @@ pub fn compile<'s>(
     let mut table = Vec::new();
     for written in Written::all(files, |file| &file.debug) {
         let owner = owners.claim(&written, Kind::Debug, zones, found);
+        found.extend(owner.as_ref().and_then(|owner| refuse_company(&written, owner, zones)));
         let DebugSpec { pool, clients } = written.value;
         let pool = steered::pool(&written, pool, pools, serving, found);
         let (Some(owner), Some(pool)) = (owner, pool) else { continue };
-        found.extend(refuse_company(&written, &owner, zones));
         zones.debug(&owner, DebugId(table.len() as u32));
         let sticky = pools.prospects[pool.index()].all.sticky;
         let clients = clients.iter().map(|prefix| prefix.value).collect();
