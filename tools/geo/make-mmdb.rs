@@ -1,8 +1,11 @@
 //! Makes databases in the MaxMind DB format, for tests and benchmarks.
 //!
-//! `make-mmdb OUT < LINES` takes lines as `192.0.2.0/24 country=DE continent=EU subdivision=BY lat=48.1 lon=11.6 asn=64500`;
-//! `make-mmdb OUT --random NETWORKS` makes a world: networks of both families in prefixes as they are given out, each in one
-//! of 100,000 places around the hubs of all countries.
+//! ```text
+//!   make-mmdb OUT < LINES                a network a line:
+//!     192.0.2.0/24 country=DE continent=EU subdivision=BY lat=48.1 lon=11.6 asn=64500
+//!   make-mmdb OUT --random NETWORKS      a world: networks of both families in prefixes as they are given out, each
+//!                                        in one of 100,000 places around the hubs of all countries
+//! ```
 
 use std::error::Error;
 use std::io::{self, BufRead};
@@ -14,6 +17,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use self::mmdb::{Value, Writer};
 use self::world::World;
 
+#[allow(dead_code, reason = "it also makes what only tests need")]
 mod mmdb;
 mod world;
 
@@ -32,11 +36,14 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t = Model::City)]
     model: Model,
     /// Bits of a record in the search tree: 24, 28 or 32
-    #[arg(long, default_value_t = 28)]
+    #[arg(long, default_value_t = 28, value_parser = bits)]
     record_bits: u16,
     /// 4: IPv4 alone; 6: both families
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 6, value_parser = version)]
     ip_version: u16,
+    /// Leave out the ways by which IPv4-mapped, 6to4 and Teredo addresses lead to IPv4
+    #[arg(long)]
+    no_aliases: bool,
     /// What the database calls itself [default: the model]
     #[arg(long)]
     kind: Option<String>,
@@ -65,11 +72,22 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(networks) => fill(&mut writer, networks, arguments.seed, arguments.model),
         None => copy(&mut writer)?,
     }
-    if arguments.ip_version == 6 {
+    if arguments.ip_version == 6 && !arguments.no_aliases {
         writer.alias();
+    }
+    if writer.bits_needed().is_none_or(|needed| needed > arguments.record_bits) {
+        return Err(format!("that is too much for records of {} bits", arguments.record_bits).into());
     }
     std::fs::write(arguments.out, writer.bytes())?;
     Ok(())
+}
+
+fn bits(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|bits| [24, 28, 32].contains(bits)).ok_or_else(|| "24, 28 or 32".to_owned())
+}
+
+fn version(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|version| [4, 6].contains(version)).ok_or_else(|| "4 or 6".to_owned())
 }
 
 fn fill(writer: &mut Writer, networks: usize, seed: u64, model: Model) {
@@ -87,7 +105,8 @@ fn fill(writer: &mut Writer, networks: usize, seed: u64, model: Model) {
 
 fn record(place: &world::Place, model: Model) -> Value {
     let text = |text: &str| Value::Text(text.to_owned());
-    let country = Value::Map(vec![("iso_code", text(&place.country))]);
+    let code = |code: &str| Value::Map(vec![("iso_code", text(code))]);
+    let country = code(&place.country);
     let continent = Value::Map(vec![("code", text(place.continent))]);
     match model {
         Model::Asn => Value::Map(vec![("autonomous_system_number", Value::Whole(place.asn))]),
@@ -96,6 +115,7 @@ fn record(place: &world::Place, model: Model) -> Value {
             ("continent", continent),
             ("country", country),
             ("location", location(place.latitude, place.longitude)),
+            ("subdivisions", Value::List(vec![code(&place.part)])),
         ]),
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!   search tree: nodes of two records (24, 28 or 32 bits each) --> node | nothing | data
 //!   16 zero bytes
-//!   data section: each distinct value once
+//!   data section: each distinct map, list and longer text once; whatever else has it points to it
 //!   mark, metadata
 //! ```
 //!
@@ -30,6 +30,8 @@ pub enum Value {
     Map(Vec<(&'static str, Value)>),
     /// Values, in order.
     List(Vec<Value>),
+    /// Octets as they are: what no writer would write.
+    Raw(Vec<u8>),
 }
 
 /// A database in the making.
@@ -40,8 +42,14 @@ pub struct Writer {
     built: u64,
     /// Two records each.
     nodes: Vec<[Record; 2]>,
-    data: Vec<u8>,
-    /// Where each distinct value begins in the data section.
+    data: Data,
+}
+
+/// The data section.
+#[derive(Default)]
+struct Data {
+    octets: Vec<u8>,
+    /// Where each distinct value begins.
     offsets: HashMap<Vec<u8>, u32>,
 }
 
@@ -56,14 +64,13 @@ impl Writer {
     /// A database with records of 24, 28 or 32 bits, for IPv4 alone (4) or both families (6).
     pub fn new(record_bits: u16, ip_version: u16, kind: &str, built: u64) -> Self {
         let nodes = vec![[Record::Nothing; 2]];
-        let (data, offsets) = (Vec::new(), HashMap::new());
-        Self { record_bits, ip_version, kind: kind.to_owned(), built, nodes, data, offsets }
+        Self { record_bits, ip_version, kind: kind.to_owned(), built, nodes, data: Data::default() }
     }
 
     /// Gives all addresses of a network a value; what is inserted later counts. IPv4 is at `::/96` of a database
     /// for both families; a database for IPv4 alone leaves IPv6 out.
     pub fn insert(&mut self, net: IpNet, value: &Value) {
-        let record = Record::Data(self.offset(value));
+        let record = Record::Data(self.data.offset(value));
         if let Some((bits, length)) = self.path(net) {
             self.put(bits, length, record);
         }
@@ -77,16 +84,22 @@ impl Writer {
         }
     }
 
-    /// The file.
+    /// How many bits the records need: 24, 28 or 32; `None`: all this is too much for the format.
+    pub fn bits_needed(&self) -> Option<u16> {
+        let largest = self.nodes.len() + SEPARATOR + self.data.octets.len();
+        [24, 28, 32].into_iter().find(|bits| largest as u64 <= 1 << bits)
+    }
+
+    /// The file. Records are cut off that need more bits than they have.
     pub fn bytes(&self) -> Vec<u8> {
         let mut file = Vec::new();
         for [left, right] in &self.nodes {
             self.write_node(self.pointer(*left), self.pointer(*right), &mut file);
         }
-        file.extend([0; 16]);
-        file.extend(&self.data);
+        file.extend([0; SEPARATOR]);
+        file.extend(&self.data.octets);
         file.extend(b"\xab\xcd\xefMaxMind.com");
-        encode(&self.metadata(), &mut file);
+        plain(&self.metadata(), &mut file);
         file
     }
 
@@ -127,24 +140,12 @@ impl Writer {
         node
     }
 
-    fn offset(&mut self, value: &Value) -> u32 {
-        let mut encoded = Vec::new();
-        encode(value, &mut encoded);
-        let next = self.data.len() as u32;
-        if let Some(known) = self.offsets.get(&encoded) {
-            return *known;
-        }
-        self.data.extend(&encoded);
-        self.offsets.insert(encoded, next);
-        next
-    }
-
     fn pointer(&self, record: Record) -> u32 {
         let nodes = self.nodes.len() as u32;
         match record {
             Record::Node(node) => node,
             Record::Nothing => nodes,
-            Record::Data(offset) => nodes + 16 + offset,
+            Record::Data(offset) => nodes + SEPARATOR as u32 + offset,
         }
     }
 
@@ -177,7 +178,37 @@ fn bit(bits: u128, depth: u8) -> usize {
     (bits >> (127 - depth)) as usize & 1
 }
 
-fn encode(value: &Value, out: &mut Vec<u8>) {
+impl Data {
+    /// Where a value begins; it is written unless it is there.
+    fn offset(&mut self, value: &Value) -> u32 {
+        let mut encoded = Vec::new();
+        encode(value, &mut encoded, &mut |part, out| self.part(part, out));
+        if let Some(known) = self.offsets.get(&encoded) {
+            return *known;
+        }
+        let next = self.octets.len() as u32;
+        self.octets.extend(&encoded);
+        self.offsets.insert(encoded, next);
+        next
+    }
+
+    /// Writes a part of a value: what is longer than a pointer to it by a pointer.
+    fn part(&mut self, value: &Value, out: &mut Vec<u8>) {
+        match value {
+            Value::Text(text) if text.len() < POINTER_MAX => plain(value, out),
+            Value::Text(_) | Value::Map(_) | Value::List(_) => point(self.offset(value), out),
+            _ => plain(value, out),
+        }
+    }
+}
+
+/// Writes a value without pointers.
+fn plain(value: &Value, out: &mut Vec<u8>) {
+    encode(value, out, &mut plain);
+}
+
+/// Writes a value, and its parts as `write_part` does.
+fn encode(value: &Value, out: &mut Vec<u8>, write_part: &mut dyn FnMut(&Value, &mut Vec<u8>)) {
     match value {
         Value::Text(text) => {
             control(TEXT, text.len(), out);
@@ -193,15 +224,30 @@ fn encode(value: &Value, out: &mut Vec<u8>) {
         Value::Map(entries) => {
             control(MAP, entries.len(), out);
             for (name, value) in entries {
-                encode(&Value::Text((*name).to_owned()), out);
-                encode(value, out);
+                write_part(&Value::Text((*name).to_owned()), out);
+                write_part(value, out);
             }
         }
         Value::List(values) => {
             control(LIST, values.len(), out);
-            values.iter().for_each(|value| encode(value, out));
+            values.iter().for_each(|value| write_part(value, out));
         }
+        Value::Raw(octets) => out.extend(octets),
     }
+}
+
+/// A pointer into the data section: the shortest of its four forms that fits.
+fn point(offset: u32, out: &mut Vec<u8>) {
+    let (form, beyond, octets) = match offset {
+        0..2048 => (0, 0, 1),
+        2048..526_336 => (1, 2048, 2),
+        526_336..134_744_064 => (2, 526_336, 3),
+        _ => (3, 0, 4),
+    };
+    let rest = offset - beyond;
+    let high = if octets < 4 { (rest >> (8 * octets)) as u8 } else { 0 };
+    out.push(POINTER << 5 | form << 3 | high);
+    out.extend(&rest.to_be_bytes()[4 - octets..]);
 }
 
 /// A number without the zeros before it.
@@ -227,6 +273,13 @@ fn control(kind: u8, size: usize, out: &mut Vec<u8>) {
     out.extend(rest);
 }
 
+/// Between the search tree and the data section.
+const SEPARATOR: usize = 16;
+
+/// The octets of a pointer at most.
+const POINTER_MAX: usize = 5;
+
+const POINTER: u8 = 1;
 const TEXT: u8 = 2;
 const DOUBLE: u8 = 3;
 const SHORT: u8 = 5;

@@ -5,7 +5,9 @@ use windrose::geo::hubs;
 /// Random numbers, the same for the same seed (splitmix64).
 pub struct World {
     state: u64,
+    /// Of each country in turn.
     places: Vec<Place>,
+    countries: usize,
     /// Where the last network was: its neighbours are mostly near it.
     here: usize,
 }
@@ -15,6 +17,8 @@ pub struct World {
 pub struct Place {
     pub country: String,
     pub continent: &'static str,
+    /// The code of a part of the country.
+    pub part: String,
     pub latitude: f64,
     pub longitude: f64,
     pub asn: u32,
@@ -35,12 +39,12 @@ pub const V6: [(u64, u8); 6] = [
 
 impl World {
     pub fn new(seed: u64) -> Self {
-        let mut world = Self { state: seed, places: Vec::new(), here: 0 };
         let letters = || b'A'..=b'Z';
         let codes =
             letters().flat_map(|a| letters().map(move |b| String::from_utf8_lossy(&[a, b]).into_owned()));
         let known: Vec<_> =
             codes.filter_map(|code| Some((code.clone(), hubs::of(code.parse().ok()?)?))).collect();
+        let mut world = Self { state: seed, places: Vec::new(), countries: known.len(), here: 0 };
         for number in 0..PLACES {
             let (country, hub) = &known[number % known.len()];
             let mut around = |centre: f64, limit: f64| {
@@ -51,7 +55,8 @@ impl World {
             let longitude = around(hub.at.longitude, 179.0);
             let asn = 1 + world.below(70_000) as u32;
             let continent = hub.continent.code();
-            world.places.push(Place { country: country.clone(), continent, latitude, longitude, asn });
+            let part = format!("{:02}", world.below(20));
+            world.places.push(Place { country: country.clone(), continent, part, latitude, longitude, asn });
         }
         world
     }
@@ -92,10 +97,9 @@ impl World {
 
     /// Where the next network is: mostly in the country of the one before it.
     pub fn place(&mut self) -> Place {
-        let countries = 250;
         self.here = match self.below(8) {
             0 => self.below(PLACES as u64) as usize,
-            _ => (self.here + countries * self.below(400) as usize) % PLACES,
+            _ => (self.here + self.countries * self.below(400) as usize) % PLACES,
         };
         self.places[self.here].clone()
     }

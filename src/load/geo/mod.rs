@@ -19,6 +19,8 @@ mod writer;
 
 use std::fmt;
 use std::fs;
+use std::io;
+use std::panic::{UnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -98,27 +100,32 @@ impl fmt::Display for Unusable {
 pub fn read(path: &Path) -> Result<(Database, Facts), Unusable> {
     let bytes = content(path)?;
     if mmdb::is_one(&bytes) {
-        return on_a_deep_stack(|| mmdb::read(path, bytes)).map_err(|why| Unusable::new(path, why));
+        return guarded(|| mmdb::read(path, &bytes)).map_err(|why| Unusable::new(path, why));
     }
     let mut parts = vec![(path.to_owned(), bytes)];
     for other in files(path).into_iter().filter(|file| file != path && file.exists()) {
         let bytes = content(&other)?;
         parts.push((other, bytes));
     }
+    for (path, bytes) in &parts {
+        if let Some(what) = foreign(bytes) {
+            return Err(Unusable::new(path, what));
+        }
+    }
     text::read(&parts)
 }
 
-/// A corrupt record can nest, or point to itself, as deep as the library that reads it allows.
-fn on_a_deep_stack<T: Send>(read: impl FnOnce() -> Result<T, String> + Send) -> Result<T, String> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, read);
-        let read = thread.map_err(|error| error.to_string())?.join();
-        read.unwrap_or_else(|_| Err("it confuses the library that reads it".into()))
-    })
+/// We know of no file on which the library that reads it panics. If there is one, it is of no use, and no more.
+fn guarded<T>(read: impl FnOnce() -> Result<T, String> + UnwindSafe) -> Result<T, String> {
+    catch_unwind(read)
+        .unwrap_or_else(|_| Err("the library that reads it failed: please report it, with the file".into()))
 }
 
 fn content(path: &Path) -> Result<Vec<u8>, Unusable> {
-    let unreadable = |error: std::io::Error| Unusable::new(path, error);
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Unusable::new(path, MISSING),
+        _ => Unusable::new(path, error),
+    };
     let meta = fs::metadata(path).map_err(unreadable)?;
     // A pipe would block for ever, a device never end.
     if !meta.is_file() {
@@ -130,6 +137,17 @@ fn content(path: &Path) -> Result<Vec<u8>, Unusable> {
     fs::read(path).map_err(unreadable)
 }
 
+/// What a file is that operators take for a database, and what to do about it.
+fn foreign(bytes: &[u8]) -> Option<&'static str> {
+    if COMPRESSED.iter().any(|mark| bytes.starts_with(mark)) {
+        Some("it is compressed: unpack it")
+    } else if bytes.trim_ascii_start().starts_with(b"<") {
+        Some("it is a web page: look at it to see what went wrong, and download the database again")
+    } else {
+        None
+    }
+}
+
 /// The files that a database consists of: IPv6 has a file of its own in tor-geoipdb.
 pub fn files(path: &Path) -> Vec<PathBuf> {
     let v6 = (path.file_name() == Some("geoip".as_ref())).then(|| path.with_file_name("geoip6"));
@@ -138,26 +156,31 @@ pub fn files(path: &Path) -> Vec<PathBuf> {
 
 /// The databases at the usual paths below a root: the best that tells places, and one that tells ASNs.
 pub fn usual(root: &Path) -> Vec<PathBuf> {
-    let first = |names: &[&str]| paths(root, names).into_iter().find(|path| path.is_file());
-    let place = first(CITIES).or_else(|| first(COUNTRIES)).or_else(|| first_text(root));
+    let first = |names: &[&str]| names.iter().find_map(|name| newest(root, name));
+    let text = || Some(root.join(TEXT)).filter(|path| path.is_file());
+    let place = first(CITIES).or_else(|| first(COUNTRIES)).or_else(text);
     [place, first(ASNS)].into_iter().flatten().collect()
 }
 
-/// Every file that [`usual`] looks at.
+/// What changes when [`usual`] changes its mind, or one of its databases changes: the directories, for what comes and
+/// goes in them, and the files.
 pub fn candidates(root: &Path) -> Vec<PathBuf> {
-    let mut candidates: Vec<PathBuf> =
-        [CITIES, COUNTRIES, ASNS].iter().flat_map(|names| paths(root, names)).collect();
-    candidates.extend(files(&root.join(TEXT)));
-    candidates
+    let directories = DIRECTORIES.iter().map(|directory| root.join(directory));
+    directories.chain(files(&root.join(TEXT))).chain(usual(root)).collect()
 }
 
-fn paths(root: &Path, names: &[&str]) -> Vec<PathBuf> {
-    let of_name = |name: &&str| DIRECTORIES.map(|directory| root.join(directory).join(name));
-    names.iter().flat_map(of_name).collect()
-}
-
-fn first_text(root: &Path) -> Option<PathBuf> {
-    Some(root.join(TEXT)).filter(|path| path.is_file())
+/// The database of a name in the first of the directories that has it; of several with a date behind the name, as
+/// `dbip-city-lite-2026-06.mmdb`, the newest.
+fn newest(root: &Path, name: &str) -> Option<PathBuf> {
+    let is_one = |path: &PathBuf| {
+        let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
+        let date = file.strip_prefix(name).and_then(|rest| rest.strip_suffix(".mmdb"));
+        date.is_some_and(|date| date.bytes().all(|byte| matches!(byte, b'-' | b'0'..=b'9'))) && path.is_file()
+    };
+    DIRECTORIES.iter().find_map(|directory| {
+        let entries = fs::read_dir(root.join(directory)).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).filter(is_one).max()
+    })
 }
 
 /// Where packages and updaters put them.
@@ -166,27 +189,29 @@ const DIRECTORIES: [&str; 4] =
 
 /// Best first.
 const CITIES: &[&str] = &[
-    "GeoIP2-Enterprise.mmdb",
-    "GeoIP2-City.mmdb",
-    "GeoLite2-City.mmdb",
-    "dbip-city.mmdb",
-    "dbip-city-lite.mmdb",
-    "ipinfo_location.mmdb",
+    "GeoIP2-Enterprise",
+    "GeoIP2-City",
+    "GeoLite2-City",
+    "dbip-location",
+    "dbip-city",
+    "dbip-city-lite",
+    "ipinfo_location",
+    "standard_location",
 ];
 
 /// Best first.
 const COUNTRIES: &[&str] = &[
-    "GeoIP2-Country.mmdb",
-    "GeoLite2-Country.mmdb",
-    "dbip-country.mmdb",
-    "dbip-country-lite.mmdb",
-    "ipinfo_lite.mmdb",
-    "country.mmdb",
+    "GeoIP2-Country",
+    "GeoLite2-Country",
+    "dbip-country",
+    "dbip-country-lite",
+    "ipinfo_lite",
+    "country_asn",
+    "country",
 ];
 
 /// Best first.
-const ASNS: &[&str] =
-    &["GeoIP2-ISP.mmdb", "GeoLite2-ASN.mmdb", "dbip-asn.mmdb", "dbip-asn-lite.mmdb", "asn.mmdb"];
+const ASNS: &[&str] = &["GeoIP2-ISP", "GeoLite2-ASN", "dbip-asn", "dbip-asn-lite", "asn"];
 
 /// Debian's package tor-geoipdb.
 const TEXT: &str = "usr/share/tor/geoip";
@@ -197,8 +222,9 @@ const FILE_MAX: u64 = 4 << 30;
 /// Networks in one database at most: several times what the whole world is divided into.
 const NETWORKS_MAX: u64 = 64_000_000;
 
-/// Several times what the deepest record takes that `maxminddb` goes into (512 levels), without optimization. Only
-/// what is used of it is ever backed by memory.
-const STACK: usize = 64 << 20;
+/// How files begin that gzip, zip, xz and zstd made.
+const COMPRESSED: [&[u8]; 4] = [b"\x1f\x8b", b"PK\x03\x04", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"];
+
+const MISSING: &str = "there is no such file; Debian's package tor-geoipdb brings one, and `[geo] databases` says which are wanted";
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -9,67 +9,87 @@
 //! no record can unfold into more than it is.
 
 use std::fmt;
+use std::str::FromStr;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::geo::facts::{Record, Spot};
-use crate::geo::{Country, Subdivision};
+use crate::geo::{Country, Subdivision, hubs};
 
 /// The fields that we look at, as they were found.
-#[derive(Debug, Default)]
-pub(super) struct Decoded {
-    continent: Field,
-    continent_code: Field,
-    country: Field,
-    country_code: Field,
-    registered_country: Field,
-    subdivisions: Field,
-    region_code: Field,
-    location: Field,
-    latitude: Field,
-    longitude: Field,
-    asn: Field,
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Decoded<'a> {
+    #[serde(borrow)]
+    continent: Field<'a>,
+    continent_code: Field<'a>,
+    country: Field<'a>,
+    country_code: Field<'a>,
+    registered_country: Field<'a>,
+    subdivisions: Field<'a>,
+    region_code: Field<'a>,
+    location: Field<'a>,
+    lat: Field<'a>,
+    latitude: Field<'a>,
+    lng: Field<'a>,
+    longitude: Field<'a>,
+    asn: Field<'a>,
+    autonomous_system_number: Field<'a>,
 }
 
-/// One field: a text, a number, or the part of a map or list that matters.
-#[derive(Debug, Default)]
-struct Field {
-    text: Option<String>,
-    number: Option<f64>,
+/// What matters of one field.
+#[derive(Clone, Copy, Debug, Default)]
+enum Field<'a> {
+    /// It is missing, or nothing that we know.
+    #[default]
+    Unknown,
+    Text(&'a str),
+    Number(f64),
     /// `iso_code` or `code` of a map; of a list of maps, those of its first two.
-    codes: [Option<String>; 2],
+    Codes([Option<&'a str>; 2]),
     /// `latitude` and `longitude` of a map.
-    place: [Option<f64>; 2],
+    Place([f64; 2]),
 }
 
-impl From<Decoded> for Record {
-    fn from(decoded: Decoded) -> Self {
-        let Decoded { continent, continent_code, country, country_code, registered_country, .. } = &decoded;
-        let country = [country, country_code, registered_country].into_iter().find_map(Field::parsed);
+impl From<Decoded<'_>> for Record {
+    fn from(decoded: Decoded<'_>) -> Self {
+        let Decoded { continent, continent_code, country, country_code, registered_country, .. } = decoded;
+        let countries = [country, country_code, registered_country].into_iter().filter_map(Field::code);
+        let country = countries.into_iter().find(|code| hubs::of(*code).is_some());
         Record {
-            continent: [continent, continent_code].into_iter().find_map(Field::parsed),
+            continent: [continent, continent_code].into_iter().find_map(Field::code),
             country,
-            subdivisions: decoded.subdivisions(country),
+            subdivisions: country.map(|country| decoded.subdivisions(country)).unwrap_or_default(),
             spot: decoded.spot(),
-            asn: decoded.asn.asn(),
+            asn: [decoded.asn, decoded.autonomous_system_number].into_iter().find_map(Field::asn),
         }
     }
 }
 
-impl Decoded {
-    fn subdivisions(&self, country: Option<Country>) -> [Option<Subdivision>; 2] {
-        let part = |code: &Option<String>| subdivision(country?, code.as_deref()?);
-        let [larger, smaller] = &self.subdivisions.codes;
-        match [part(larger), part(smaller)] {
-            [None, smaller] => [smaller.or_else(|| part(&self.region_code.text)), None],
+impl Decoded<'_> {
+    fn subdivisions(&self, country: Country) -> [Option<Subdivision>; 2] {
+        let part = |code: &str| subdivision(country, code);
+        let parts = match self.subdivisions {
+            Field::Codes(codes) => codes.map(|code| part(code?)),
+            _ => [None; 2],
+        };
+        match parts {
+            [None, None] => [self.region_code.text().and_then(part), None],
+            [None, smaller] => [smaller, None],
             known => known,
         }
     }
 
     fn spot(&self) -> Option<Spot> {
-        let [latitude, longitude] = self.location.place;
-        let latitude = latitude.or_else(|| self.latitude.degrees())?;
-        Spot::new(latitude, longitude.or_else(|| self.longitude.degrees())?)
+        let [latitude, longitude] = match self.location {
+            Field::Place(place) => place,
+            _ => [
+                self.latitude.degrees().or(self.lat.degrees())?,
+                self.longitude.degrees().or(self.lng.degrees())?,
+            ],
+        };
+        Spot::new(latitude, longitude)
     }
 }
 
@@ -81,161 +101,123 @@ fn subdivision(country: Country, code: &str) -> Option<Subdivision> {
     }
 }
 
-impl Field {
-    /// A code: of the map that it is, or as it is.
-    fn parsed<T: std::str::FromStr>(&self) -> Option<T> {
-        let [code, _] = &self.codes;
-        code.as_ref().or(self.text.as_ref())?.parse().ok()
-    }
-
-    fn degrees(&self) -> Option<f64> {
-        self.number.or_else(|| self.text.as_ref()?.parse().ok())
-    }
-
-    fn asn(&self) -> Option<u32> {
-        let number = self
-            .number
-            .filter(|number| number.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(number));
-        number
-            .map(|number| number as u32)
-            .or_else(|| self.text.as_ref()?.trim_start_matches("AS").parse().ok())
-    }
-}
-
-impl<'de> Deserialize<'de> for Decoded {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(DecodedVisitor)
-    }
-}
-
-struct DecodedVisitor;
-
-impl<'de> Visitor<'de> for DecodedVisitor {
-    type Value = Decoded;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Decoded, A::Error> {
-        let mut decoded = Decoded::default();
-        while let Some(key) = map.next_key::<&str>()? {
-            let field = match key {
-                "continent" => &mut decoded.continent,
-                "continent_code" => &mut decoded.continent_code,
-                "country" => &mut decoded.country,
-                "country_code" => &mut decoded.country_code,
-                "registered_country" => &mut decoded.registered_country,
-                "subdivisions" => &mut decoded.subdivisions,
-                "region_code" => &mut decoded.region_code,
-                "location" => &mut decoded.location,
-                "lat" | "latitude" => &mut decoded.latitude,
-                "lng" | "lon" | "longitude" => &mut decoded.longitude,
-                "asn" | "autonomous_system_number" => &mut decoded.asn,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-            };
-            *field = map.next_value()?;
+impl<'a> Field<'a> {
+    /// As it is, or the code of the map or list that it is.
+    fn text(self) -> Option<&'a str> {
+        match self {
+            Field::Text(text) => Some(text),
+            Field::Codes([code, _]) => code,
+            _ => None,
         }
-        Ok(decoded)
+    }
+
+    fn code<T: FromStr>(self) -> Option<T> {
+        self.text()?.parse().ok()
+    }
+
+    fn degrees(self) -> Option<f64> {
+        match self {
+            Field::Number(degrees) => Some(degrees),
+            Field::Text(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+
+    fn asn(self) -> Option<u32> {
+        let number = match self {
+            // What is no whole number of 32 bits is another one afterwards.
+            Field::Number(number) => Some(number as u32).filter(|whole| f64::from(*whole) == number),
+            Field::Text(text) => text.strip_prefix("AS").unwrap_or(text).parse().ok(),
+            _ => None,
+        };
+        number.filter(|number| *number != 0)
     }
 }
 
-impl<'de> Deserialize<'de> for Field {
+impl<'de: 'a, 'a> Deserialize<'de> for Field<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(FieldVisitor { deep: true })
+        Look { levels: 2 }.deserialize(deserializer)
     }
 }
 
-/// Reads a field; what is inside maps and lists only if it may go `deep`er.
-struct FieldVisitor {
-    deep: bool,
+/// A look at a field, and so many levels of maps and lists into it: a list, its maps, their fields. However deep a
+/// damaged one nests, this uses no more of the stack.
+#[derive(Clone, Copy)]
+struct Look {
+    levels: u8,
 }
 
-/// A field within a field: a text or a number.
-#[derive(Default)]
-struct Plain(Field);
+impl<'de> DeserializeSeed<'de> for Look {
+    type Value = Field<'de>;
 
-impl<'de> Deserialize<'de> for Plain {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(FieldVisitor { deep: false }).map(Plain)
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Field<'de>, D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
 
-/// A map within a list, of which the code matters.
-struct Coded(Option<String>);
-
-impl<'de> Deserialize<'de> for Coded {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let field = deserializer.deserialize_any(FieldVisitor { deep: true })?;
-        let [code, _] = field.codes;
-        Ok(Coded(code.or(field.text)))
-    }
-}
-
-impl<'de> Visitor<'de> for FieldVisitor {
-    type Value = Field;
+impl<'de> Visitor<'de> for Look {
+    type Value = Field<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("anything")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Field, E> {
-        Ok(Field { text: Some(text.to_owned()), ..Field::default() })
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Field<'de>, E> {
+        Ok(Field::Text(text))
     }
 
-    fn visit_f64<E>(self, number: f64) -> Result<Field, E> {
-        Ok(Field { number: Some(number), ..Field::default() })
+    fn visit_f64<E>(self, number: f64) -> Result<Field<'de>, E> {
+        Ok(Field::Number(number))
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Field, E> {
-        Ok(Field { number: Some(number as f64), ..Field::default() })
+    fn visit_u64<E>(self, number: u64) -> Result<Field<'de>, E> {
+        Ok(Field::Number(number as f64))
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<Field, E> {
-        Ok(Field { number: Some(number as f64), ..Field::default() })
+    fn visit_i64<E>(self, number: i64) -> Result<Field<'de>, E> {
+        Ok(Field::Number(number as f64))
     }
 
-    fn visit_u128<E>(self, _: u128) -> Result<Field, E> {
-        Ok(Field::default())
+    fn visit_u128<E>(self, _: u128) -> Result<Field<'de>, E> {
+        Ok(Field::Unknown)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Field, E> {
-        Ok(Field::default())
+    fn visit_bool<E>(self, _: bool) -> Result<Field<'de>, E> {
+        Ok(Field::Unknown)
     }
 
-    fn visit_bytes<E>(self, _: &[u8]) -> Result<Field, E> {
-        Ok(Field::default())
+    fn visit_bytes<E>(self, _: &[u8]) -> Result<Field<'de>, E> {
+        Ok(Field::Unknown)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Field, A::Error> {
-        let mut field = Field::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Field<'de>, A::Error> {
+        let [mut code, mut latitude, mut longitude] = [Field::Unknown; 3];
         while let Some(key) = map.next_key::<&str>()? {
-            let is_known = matches!(key, "iso_code" | "code" | "latitude" | "longitude");
-            if !(self.deep && is_known) {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            }
-            let Plain(value) = map.next_value()?;
-            match key {
-                "latitude" => field.place[0] = value.degrees(),
-                "longitude" => field.place[1] = value.degrees(),
-                _ => field.codes[0] = value.text,
+            let known = match key {
+                "iso_code" | "code" => Some(&mut code),
+                "latitude" => Some(&mut latitude),
+                "longitude" => Some(&mut longitude),
+                _ => None,
+            };
+            match (known, self.levels.checked_sub(1)) {
+                (Some(field), Some(levels)) => *field = map.next_value_seed(Look { levels })?,
+                _ => _ = map.next_value::<IgnoredAny>()?,
             }
         }
-        Ok(field)
+        Ok(match (latitude.degrees(), longitude.degrees()) {
+            (Some(latitude), Some(longitude)) => Field::Place([latitude, longitude]),
+            _ => Field::Codes([code.text(), None]),
+        })
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Field, A::Error> {
-        let mut field = Field::default();
-        if self.deep {
-            for code in &mut field.codes {
-                *code = list.next_element::<Coded>()?.and_then(|Coded(code)| code);
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Field<'de>, A::Error> {
+        let mut codes = [None; 2];
+        if let Some(levels @ 1..) = self.levels.checked_sub(1) {
+            for code in &mut codes {
+                *code = list.next_element_seed(Look { levels })?.and_then(Field::text);
             }
         }
         while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(field)
+        Ok(Field::Codes(codes))
     }
 }

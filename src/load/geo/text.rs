@@ -13,47 +13,18 @@ use std::time::SystemTime;
 
 use super::{Database, NETWORKS_MAX, Unusable};
 use crate::geo::facts::Record;
-use crate::geo::{Country, Facts, FactsBuilder};
+use crate::geo::{Country, Facts, FactsBuilder, hubs};
 
 /// All ranges of files that belong together.
 pub(super) fn read(parts: &[(PathBuf, Vec<u8>)]) -> Result<(Database, Facts), Unusable> {
     let mut builder = FactsBuilder::default();
     let mut networks = 0;
     for (path, bytes) in parts {
-        for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
-            // Of an .mmdb file that is cut off the first line is none.
-            let before_any = networks == 0;
-            let wrong = |why: &str| match before_any {
-                true => Unusable::new(path, NO_DATABASE),
-                false => Unusable::new(path, format!("line {number}: {why}")),
-            };
-            let line = str::from_utf8(line).map_err(|_| wrong("it is no text"))?.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            networks += 1;
-            if networks > NETWORKS_MAX {
-                return Err(wrong("there are too many ranges"));
-            }
-            let (first, last, code) = range(line).ok_or_else(|| wrong(NO_RANGE))?;
-            // `??` and the like: nobody knows
-            if let Ok(country) = code.parse::<Country>() {
-                let record = builder.record(Record { country: Some(country), ..Record::default() });
-                match (first, last) {
-                    (IpAddr::V4(first), IpAddr::V4(last)) => builder.add_v4(first, last, record),
-                    (IpAddr::V6(first), IpAddr::V6(last)) => builder.add_v6(first, last, record),
-                    _ => return Err(wrong(NO_RANGE)),
-                }
-            }
-        }
+        networks += add(bytes, &mut builder).map_err(|why| Unusable::new(path, why))?;
     }
-    let Some((path, _)) = parts.first().filter(|_| networks > 0) else {
-        let path = parts.first().map(|(path, _)| path.as_path()).unwrap_or(Path::new(""));
-        return Err(Unusable::new(path, NO_DATABASE));
-    };
     let facts = builder.finish();
     let database = Database {
-        path: path.clone(),
+        path: parts.first().map(|(path, _)| path.clone()).unwrap_or_default(),
         kind: "text ranges".into(),
         built: parts.iter().filter_map(|(path, bytes)| date(bytes).or_else(|| written(path))).min(),
         bytes: parts.iter().map(|(_, bytes)| bytes.len() as u64).sum(),
@@ -63,11 +34,40 @@ pub(super) fn read(parts: &[(PathBuf, Vec<u8>)]) -> Result<(Database, Facts), Un
     Ok((database, facts))
 }
 
-fn range(line: &str) -> Option<(IpAddr, IpAddr, &str)> {
+/// Adds the ranges of one file, and says how many they are.
+fn add(bytes: &[u8], builder: &mut FactsBuilder) -> Result<u64, String> {
+    let mut ranges = 0;
+    for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
+        // If not even the first is a range, it is a file of another form.
+        let wrong =
+            |why: &str| if ranges == 0 { NO_DATABASE.into() } else { format!("line {number}: {why}") };
+        let line = str::from_utf8(line).map_err(|_| wrong("it is no text"))?.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if ranges == NETWORKS_MAX {
+            return Err(wrong("there are too many ranges"));
+        }
+        let (first, last, country) = range(line).ok_or_else(|| wrong(NO_RANGE))?;
+        let known = country.filter(|country| hubs::of(*country).is_some());
+        let record = known.map(|_| builder.record(Record { country: known, ..Record::default() }));
+        match (first, last, record) {
+            (IpAddr::V4(first), IpAddr::V4(last), Some(record)) => builder.add_v4(first, last, record),
+            (IpAddr::V6(first), IpAddr::V6(last), Some(record)) => builder.add_v6(first, last, record),
+            _ => {}
+        }
+        ranges += 1;
+    }
+    if ranges > 0 { Ok(ranges) } else { Err(NO_DATABASE.into()) }
+}
+
+/// First, last and country; of `??` and the like no country, for nobody knows.
+fn range(line: &str) -> Option<(IpAddr, IpAddr, Option<Country>)> {
     let mut fields = line.split(',').map(str::trim);
     let (first, last, code) = (fields.next()?, fields.next()?, fields.next()?);
     let (first, last) = (address(first)?, address(last)?);
-    (fields.next().is_none() && first <= last).then_some((first, last, code))
+    let is_one = fields.next().is_none() && first.is_ipv4() == last.is_ipv4() && first <= last;
+    is_one.then(|| (first, last, code.parse().ok()))
 }
 
 fn address(text: &str) -> Option<IpAddr> {
@@ -89,7 +89,7 @@ fn written(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|meta| meta.modified()).ok()
 }
 
-const NO_DATABASE: &str =
-    "it is neither an .mmdb file (or is cut off) nor ranges in text, one a line: FIRST,LAST,COUNTRY";
+const NO_DATABASE: &str = "it is neither an .mmdb file nor ranges in text, one a line: FIRST,LAST,COUNTRY; \
+    or it is cut off: download it again";
 
 const NO_RANGE: &str = "no range: expected FIRST,LAST,COUNTRY, as 16777216,16777471,AU";
