@@ -2,11 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::Ipv6Net;
+
 use crate::answer::lookup::{A, AAAA, ANY, CNAME, Lookup, Next};
 use crate::answer::trace::Trace;
 use crate::answer::{Client, Data, Ede, Owner, Query, Rcode, RecordSet};
 use crate::geo::Geo;
-use crate::geo::embedded::Embedding;
+use crate::geo::embedded::{EMBEDDINGS, Embedding};
 use crate::model::{Endpoint, EndpointId, Family, Reach};
 use crate::plan::zone::Node;
 use crate::plan::{Steered, SteeredId};
@@ -158,7 +160,7 @@ impl Network {
                 Some(embedding) => Self::v4(embedding.inner(address), embedding.moved),
                 None => {
                     let bits = address.to_bits() & (u128::MAX << (128 - STICKY_V6));
-                    Self { bits, prefix: STICKY_V6 }
+                    Self { bits, prefix: clear_of_embedded(address) }
                 }
             },
         }
@@ -174,6 +176,16 @@ impl Network {
     fn hash(self) -> u64 {
         mix(mix((self.bits >> 64) as u64) ^ self.bits as u64)
     }
+}
+
+/// The scope of what is hashed of an IPv6 client: no wider than a block without IPv4 clients within IPv6, who are hashed
+/// as what they are.
+fn clear_of_embedded(client: Ipv6Addr) -> u8 {
+    let is_clear = |length: &u8| {
+        let block = Ipv6Net::new_assert(client, *length);
+        !EMBEDDINGS.iter().any(|embedding| block.contains(&embedding.prefix))
+    };
+    (STICKY_V6..128).find(is_clear).unwrap_or(128)
 }
 
 fn mix(bits: u64) -> u64 {
