@@ -102,7 +102,8 @@ pub fn prepare(inventory: &Inventory, health: &mut HealthMap) {
         from.push(u32::try_from(ready.len()).expect("treatments are bounded when a plan is compiled"));
         for class in (0..pool.treatments.len()).map(ClassId::at) {
             for family in Family::BOTH {
-                let client = Whereabouts::Anybody { partition: pool.partition, class, region: None };
+                let (partition, believed) = (pool.partition, pool.client_subnet);
+                let client = Whereabouts::Anybody { partition, believed, class, region: None };
                 let request = Request { client, family, draw: 0, sticky: 0, sticky_source: 0 };
                 let decided = (looks_left > 0)
                     .then(|| work_out(PoolId::at(id), &request, inventory, health, Met::default(), &mut ()));

@@ -28,6 +28,8 @@ pub enum Whereabouts<'r> {
     Anybody {
         /// Of this partition,
         partition: PartitionId,
+        /// by their client subnet, or by their source address,
+        believed: bool,
         /// this class.
         class: ClassId,
         /// Their region of `world`, if all of them are in it.
@@ -50,8 +52,9 @@ impl Whereabouts<'_> {
             Whereabouts::Client { geo, source, .. } => {
                 Some(Class { scope: 0, ..geo.class(pool.partition, source) })
             }
-            Whereabouts::Anybody { partition, class: id, .. } => {
-                (partition == pool.partition).then_some(Class { id, scope: 1 })
+            Whereabouts::Anybody { partition, believed, class: id, .. } => {
+                let same = (partition, believed) == (pool.partition, pool.client_subnet);
+                same.then_some(Class { id, scope: 1 })
             }
         }
     }
