@@ -51,8 +51,6 @@ pub struct Geo {
     partitions: Vec<Divided>,
     /// Index [`MapId`]: the partition of each map by its regions.
     maps: Vec<(Map, PartitionId)>,
-    /// By all that health can depend on.
-    situations: PartitionId,
     facts: Arc<Facts>,
 }
 
@@ -88,13 +86,8 @@ pub struct Located {
 
 impl Geo {
     /// From what a plan needs to be looked up: `maps` are the partitions by the regions of each map.
-    pub fn new(
-        partitions: Vec<Divided>,
-        maps: Vec<(Map, PartitionId)>,
-        situations: PartitionId,
-        facts: Arc<Facts>,
-    ) -> Self {
-        Self { partitions, maps, situations, facts }
+    pub fn new(partitions: Vec<Divided>, maps: Vec<(Map, PartitionId)>, facts: Arc<Facts>) -> Self {
+        Self { partitions, maps, facts }
     }
 
     /// A world in which every client is in one region, and alike.
@@ -103,7 +96,7 @@ impl Geo {
         let everybody =
             Divided { partition: Partition::trivial(), situations: vec![SituationId::at(region.index())] };
         let first = PartitionId(0);
-        Self::new(vec![everybody], vec![(Map::compile(rules), first)], first, Arc::new(Facts::none()))
+        Self::new(vec![everybody], vec![(Map::compile(rules), first)], Arc::new(Facts::none()))
     }
 
     /// The class of a client in a partition. One lookup.
@@ -113,11 +106,12 @@ impl Geo {
         Class { id: ClassId(class), scope }
     }
 
-    /// What health can depend on for a client, and how far that holds.
+    /// A situation of clients that are in the same region of a map as this one, and how far that holds. One lookup.
     #[inline]
-    pub fn situation(&self, client: IpAddr) -> (SituationId, u8) {
-        let class = self.class(self.situations, client);
-        (self.partitions[self.situations.index()].situations[class.id.index()], class.scope)
+    pub fn on_map(&self, map: MapId, client: IpAddr) -> (SituationId, u8) {
+        let (_, partition) = &self.maps[map.index()];
+        let class = self.class(*partition, client);
+        (self.partitions[partition.index()].situations[class.id.index()], class.scope)
     }
 
     /// Where a client is on a map, and why. Slow: for people.

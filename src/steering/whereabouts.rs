@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use smallvec::SmallVec;
 
 use crate::geo::{Class, Geo};
-use crate::model::{ClassId, Inventory, PartitionId, Pool, RegionId, Treatment};
+use crate::model::{ClassId, Inventory, MapId, PartitionId, Pool, RegionId, Treatment};
 
 /// Whom an answer is for.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +72,7 @@ impl Whereabouts<'_> {
         }
         match *self {
             Whereabouts::Client { geo, subnet, source } => {
-                let (situation, scope) = geo.situation(if believed { subnet } else { source });
+                let (situation, scope) = geo.on_map(MapId::WORLD, if believed { subnet } else { source });
                 Some((inventory.region_in(situation), if believed { scope } else { 0 }))
             }
             Whereabouts::Anybody { region, .. } => region.map(|region| (region, 1)),

@@ -327,6 +327,7 @@ impl Undecided<'_> {
 }
 
 const ANY_DATABASE: &str = "any geo database, as Debian's package tor-geoipdb";
+
 #[cfg(test)]
 mod tests {
     use crate::model::{ELSEWHERE, MapId};

@@ -7,8 +7,6 @@ use crate::model::{Endpoint, EndpointId, Family, Pool, Reach, Use};
 pub struct Potential {
     /// Index [`Family::index`]: an answer of this family.
     pub serves: [bool; 2],
-    /// Its health is watched by some check.
-    pub watched: bool,
     /// An answer that is a CNAME, by this endpoint.
     pub cname: Option<EndpointId>,
     /// A choice by the client's subnet.
@@ -48,7 +46,6 @@ pub fn prospects(pools: &[Pool], endpoints: &[Endpoint]) -> Vec<Prospects> {
 fn of_endpoint(id: EndpointId, endpoint: &Endpoint) -> Potential {
     Potential {
         serves: Family::BOTH.map(|family| endpoint.serves(family)),
-        watched: endpoint.monitored(),
         cname: matches!(endpoint.reach, Reach::Name(_)).then_some(id),
         sticky: false,
     }
@@ -57,7 +54,6 @@ fn of_endpoint(id: EndpointId, endpoint: &Endpoint) -> Potential {
 fn join(a: Potential, b: Potential) -> Potential {
     Potential {
         serves: [a.serves[0] || b.serves[0], a.serves[1] || b.serves[1]],
-        watched: a.watched || b.watched,
         cname: a.cname.or(b.cname),
         sticky: a.sticky || b.sticky,
     }

@@ -21,7 +21,6 @@ use crate::model::{
 };
 use crate::plan::compile::limits::{self, TREATMENTS_MAX};
 use crate::plan::compile::nearness::{self, Orders, Sites};
-use crate::plan::compile::potential::Prospects;
 use crate::spec::Diagnostic;
 
 /// What is known of clients before any pool is looked at.
@@ -63,20 +62,18 @@ impl<'g> Ground<'g> {
 pub struct Partitions {
     table: Vec<Divided>,
     of_maps: Vec<PartitionId>,
-    situations: PartitionId,
 }
 
 impl Partitions {
     /// What the plan keeps.
     pub fn into_geo(self, maps: Vec<Map>, facts: Arc<Facts>) -> Geo {
-        Geo::new(self.table, maps.into_iter().zip(self.of_maps).collect(), self.situations, facts)
+        Geo::new(self.table, maps.into_iter().zip(self.of_maps).collect(), facts)
     }
 }
 
 /// Gives every pool its orders and treatments. Too many of them are an error.
 pub fn lay(
     pools: &mut [Pool],
-    prospects: &[Prospects],
     endpoints: &[Endpoint],
     ground: &Ground<'_>,
     found: &mut Vec<Diagnostic>,
@@ -89,14 +86,12 @@ pub fn lay(
         layer.divide(labels, None).0
     };
     let of_maps = (0..maps).map(|map| of_map(&mut layer, MapId::at(map))).collect();
-    let every = canonical(0..ground.situations.len() as u32);
-    let situations = layer.divide(every, None).0;
     let sites = nearness::sites(pools, endpoints);
     let mut standing: Vec<Labels> = Vec::with_capacity(pools.len());
     let mut treatments = 0;
-    for (index, (pool, sites)) in pools.iter_mut().zip(&sites).enumerate() {
+    for (pool, sites) in pools.iter_mut().zip(&sites) {
         let ordered = layer.give_orders(pool, sites.as_ref());
-        let labels = layer.labels(pool, &prospects[index], &standing);
+        let labels = layer.labels(pool, endpoints, &standing);
         layer.treat(pool, labels.clone(), ordered);
         standing.push(labels);
         treatments += pool.treatments.len() + pool.orders.iter().map(|order| order.len()).sum::<usize>();
@@ -106,7 +101,7 @@ pub fn lay(
         }
     }
     found.extend(layer.distances.given_up());
-    Partitions { table: layer.table, of_maps, situations }
+    Partitions { table: layer.table, of_maps }
 }
 
 /// A number for each situation: those with the same number are treated alike. Numbers are in the order in which
@@ -153,19 +148,25 @@ impl Layer<'_> {
         }
     }
 
-    /// By what a pool tells situations apart: health that is judged by region, its rules, and whatever pools
-    /// within it go by. A fallback speaks for itself when it is consulted.
-    fn labels(&self, pool: &Pool, prospects: &Prospects, standing: &[Labels]) -> Labels {
-        let world = |situation: &Situation| u32::from(situation.region(MapId::WORLD).0);
-        let mut parts: Vec<Labels> = Vec::new();
-        if prospects.members.watched {
-            parts.push(self.ground.label(world));
-        }
+    /// By what a pool tells situations apart: its rules, and, where these let it come to them, health that is judged
+    /// by region and whatever pools within it go by. A fallback speaks for itself when it is consulted.
+    fn labels(&self, pool: &Pool, endpoints: &[Endpoint], standing: &[Labels]) -> Labels {
+        let watched = |member: &u16| match pool.members[usize::from(*member)].picks {
+            Use::Endpoint(id) => endpoints[id.index()].monitored(),
+            Use::Pool(_) => false,
+        };
+        let region = self.ground.label(|situation| u32::from(situation.region(MapId::WORLD).0));
+        let mut parts = vec![where_tried(pool, |order| order.iter().any(watched), &region)];
         if pool.policy == Policy::Geo {
             parts.push(canonical(pool.by_situation.iter().copied()));
         }
+        let everybody = |order: &[u16]| order.is_empty() && !pool.fence;
         let nested = (0..).zip(&pool.members).filter_map(|(index, member)| match member.picks {
-            Use::Pool(id) => Some(where_tried(pool, index, standing.get(id.index())?)),
+            Use::Pool(id) => Some(where_tried(
+                pool,
+                |order| order.contains(&index) || everybody(order),
+                standing.get(id.index())?,
+            )),
             Use::Endpoint(_) => None,
         });
         parts.extend(nested);
@@ -269,9 +270,9 @@ pub fn by_rule(pool: &Pool, region: RegionId) -> Box<[u16]> {
     order.into_iter().map(|(index, _)| index).collect()
 }
 
-/// What a pool within another tells apart, where that tries it: a rule keeps it from clients that it does not hold.
-fn where_tried(pool: &Pool, member: u16, labels: &[u32]) -> Labels {
-    let tried: Vec<bool> = pool.orders.iter().map(|order| order.contains(&member)).collect();
+/// What a pool tells apart by something that it comes to in some of its orders only.
+fn where_tried(pool: &Pool, tried: impl Fn(&[u16]) -> bool, labels: &[u32]) -> Labels {
+    let tried: Vec<bool> = pool.orders.iter().map(|order| tried(order)).collect();
     let label = |(label, order): (&u32, &u32)| tried[*order as usize].then_some(*label);
     canonical(labels.iter().zip(&pool.by_situation).map(label))
 }
@@ -292,6 +293,7 @@ const DISTANCES_MAX: usize = 50_000_000;
 
 /// With more than this kept for partitions, further pools go by regions.
 const PARTITIONS_BYTES_MAX: usize = 1 << 30;
+
 #[cfg(test)]
 mod tests {
     use crate::model::Pool;
