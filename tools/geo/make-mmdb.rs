@@ -17,7 +17,6 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use self::mmdb::{Value, Writer};
 use self::world::World;
 
-#[allow(dead_code, reason = "it also makes what only tests need")]
 mod mmdb;
 mod world;
 

@@ -9,6 +9,8 @@
 //!
 //! <https://maxmind.github.io/MaxMind-DB/>
 
+#![allow(dead_code, reason = "each of those who include this file needs another part of it")]
+
 use std::collections::HashMap;
 
 use ipnet::IpNet;
