@@ -37,7 +37,7 @@ impl Explanation {
             _ => record.data.clone(),
         }));
         words.extend(self.ttl.map(|ttl| format!("ttl {ttl}")));
-        if self.is_steered() || self.scope > 0 {
+        if self.is_scoped() {
             words.push(format!("scope /{}", self.scope));
         }
         words.extend(self.ede.as_ref().map(|ede| format!("EDE {} ({})", ede.code, ede.text)));
@@ -63,6 +63,11 @@ impl Explanation {
     /// `in eu (net:192.0.2.0/24)`
     fn place(&self) -> String {
         format!("in {} ({})", self.client.region, self.client.because)
+    }
+
+    /// Whether the place of the client had to do with it: by steering, or by a debug name.
+    fn is_scoped(&self) -> bool {
+        self.is_steered() || self.scope > 0
     }
 
     fn is_steered(&self) -> bool {
@@ -127,7 +132,7 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Explanation { qtype, client, result, .. } = self;
         writeln!(f, "{} {qtype} from {}\n", self.name.trim_end_matches('.'), client.subnet)?;
-        let scope = if self.is_steered() { format!(", scope /{}", self.scope) } else { String::new() };
+        let scope = if self.is_scoped() { format!(", scope /{}", self.scope) } else { String::new() };
         writeln!(f, "  {result}{scope}")?;
         for record in self.answer.iter().chain(&self.authority).chain(&self.additional) {
             writeln!(f, "  {record}")?;

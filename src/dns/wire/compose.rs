@@ -463,6 +463,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_made_for_this_answer_is_written_as_what_is_stored() {
+        let (target, text) = (stored(&[&name("b.example")]), stored(&[b"\x02hi\x05there"]));
+        let written = |rtype, made: &[u8]| {
+            let [made, stored] = [Data::Made(made.into()), Data::Stored(made)].map(|data| {
+                let set = RecordSet { owner: Owner::Question, rtype, ttl: 0, data };
+                compose(&query("a.example", rtype), &Answer { answer: smallvec![set], ..empty() }, 512)
+            });
+            assert_eq!(made, stored);
+            made.1
+        };
+        assert!(written(rtype::CNAME, &target).ends_with(b"\x00\x04\x01b\xC0\x0E"));
+        assert!(written(TXT, &text).ends_with(b"\x00\x09\x02hi\x05there"));
+    }
+
+    #[test]
     fn a_set_goes_in_whole_or_not_at_all() {
         let text = stored(&[&[100; 101], &[100; 101], &[100; 101], &[100; 101], &[100; 101]]);
         let answer = Answer { answer: smallvec![set(Owner::Question, TXT, &text)], ..empty() };
