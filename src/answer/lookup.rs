@@ -139,12 +139,18 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
                 self.answer.answer.push(stored(owner, cname, ttl_max));
                 self.follow(cname.first())
             }
-            None if self.query.qtype == TXT && debug::answer(self, node, &owner) => None,
-            None => {
-                self.soa(node, ttl_max);
-                None
-            }
+            None => self.no_data(node, owner, ttl_max),
         }
+    }
+
+    /// A name without records of this type.
+    #[inline(never)]
+    fn no_data(&mut self, node: Node<'s>, owner: Owner<'s>, ttl_max: u32) -> Next<'s> {
+        let told = self.query.qtype == TXT && debug::answer(self, node, &owner);
+        if !told {
+            self.soa(node, ttl_max);
+        }
+        None
     }
 
     /// ANY at a steered name whose pool has nothing to say: one of the sets that steering leaves alone.

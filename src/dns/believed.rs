@@ -4,7 +4,7 @@
 //! Towards those who are not believed it is not enabled, so that they see a server which does not know it at all:
 //! not even a malformed option, which one that knows it must reject, makes a difference.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
@@ -34,11 +34,11 @@ impl Believed {
 
     /// Whether the sender of a packet is one of them.
     #[inline]
-    pub fn includes(&self, source: IpAddr) -> bool {
+    pub fn includes(&self, sender: &SocketAddr) -> bool {
         match self {
             Believed::Nobody => false,
             Believed::Everybody => true,
-            Believed::Only(nets) => nets.hold(source),
+            Believed::Only(nets) => nets.hold(sender.ip()),
         }
     }
 }
@@ -60,8 +60,8 @@ mod tests {
 
     #[test]
     fn the_switch_counts_for_those_in_the_list_too() {
-        let source = IpAddr::from([192, 0, 2, 1]);
-        assert!(believed(true, &["192.0.2.0/24"]).includes(source));
-        assert!(!believed(false, &["192.0.2.0/24"]).includes(source));
+        let sender = SocketAddr::from(([192, 0, 2, 1], 53));
+        assert!(believed(true, &["192.0.2.0/24"]).includes(&sender));
+        assert!(!believed(false, &["192.0.2.0/24"]).includes(&sender));
     }
 }

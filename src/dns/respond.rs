@@ -74,7 +74,7 @@ impl Responder {
         if client.port() == 0 {
             return None;
         }
-        match parse::parse(packet, self.believed.includes(client.ip())) {
+        match parse::parse(packet, self.believed.includes(&client)) {
             Parsed::Silence => None,
             Parsed::Fault(request, fault) => {
                 let opt = self.opt(&request, 0, fault.ede);

@@ -317,30 +317,25 @@ fn fixed_part(set: &RecordSet<'_>) -> [u8; FIXED] {
 /// Calls `put` with each record as it is stored: its length and its RDATA.
 #[inline]
 fn each_record(data: &Data<'_>, mut put: impl FnMut(&[u8]) -> Result<(), Full>) -> Result<(), Full> {
-    match data {
-        Data::Stored(stored) => each_stored(stored, put)?,
-        Data::Made(made) => each_stored(made, put)?,
+    let mut rest: &[u8] = match data {
+        Data::Stored(stored) => stored,
+        Data::Made(made) => made,
         Data::A(addresses) => {
-            for address in addresses {
+            return addresses.iter().try_for_each(|address| {
                 let [a, b, c, d] = address.octets();
-                put(&[0, 4, a, b, c, d])?;
-            }
+                put(&[0, 4, a, b, c, d])
+            });
         }
         Data::Aaaa(addresses) => {
-            for address in addresses {
+            return addresses.iter().try_for_each(|address| {
                 let mut record = [0; 2 + 16];
                 record[1] = 16;
                 record[2..].copy_from_slice(&address.octets());
-                put(&record)?;
-            }
+                put(&record)
+            });
         }
-        Data::Target(name) => put_lone_name(name, put)?,
-    }
-    Ok(())
-}
-
-#[inline]
-fn each_stored(mut rest: &[u8], mut put: impl FnMut(&[u8]) -> Result<(), Full>) -> Result<(), Full> {
+        Data::Target(name) => return put_lone_name(name, put),
+    };
     while let Some(&[high, low]) = rest.first_chunk::<2>() {
         let length = usize::from(u16::from_be_bytes([high, low]));
         let (record, after) = rest.split_at((2 + length).min(rest.len()));
