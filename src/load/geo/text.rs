@@ -6,10 +6,13 @@
 //!   2001:200::,2001:200:ffff:ffff:ffff:ffff:ffff:ffff,JP IPv6
 //! ```
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::str;
 use std::time::SystemTime;
+
+use foldhash::fast::FixedState;
 
 use super::{Database, NETWORKS_MAX, Unusable};
 use crate::geo::facts::Record;
@@ -37,6 +40,8 @@ pub(super) fn read(parts: &[(PathBuf, Vec<u8>)]) -> Result<(Database, Facts), Un
 /// Adds the ranges of one file, and says how many they are.
 fn add(bytes: &[u8], builder: &mut FactsBuilder) -> Result<u64, String> {
     let mut ranges = 0;
+    // Hundreds of thousands of ranges are in a few hundred countries.
+    let mut records: HashMap<Country, Option<u32>, FixedState> = HashMap::default();
     for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
         // If not even the first is a range, it is a file of another form.
         let wrong =
@@ -49,8 +54,8 @@ fn add(bytes: &[u8], builder: &mut FactsBuilder) -> Result<u64, String> {
             return Err(wrong("there are too many ranges"));
         }
         let (first, last, country) = range(line).ok_or_else(|| wrong(NO_RANGE))?;
-        let known = country.filter(|country| hubs::of(*country).is_some());
-        let record = known.map(|_| builder.record(Record { country: known, ..Record::default() }));
+        let record =
+            country.and_then(|country| *records.entry(country).or_insert_with(|| record(country, builder)));
         match (first, last, record) {
             (IpAddr::V4(first), IpAddr::V4(last), Some(record)) => builder.add_v4(first, last, record),
             (IpAddr::V6(first), IpAddr::V6(last), Some(record)) => builder.add_v6(first, last, record),
@@ -59,6 +64,11 @@ fn add(bytes: &[u8], builder: &mut FactsBuilder) -> Result<u64, String> {
         ranges += 1;
     }
     if ranges > 0 { Ok(ranges) } else { Err(NO_DATABASE.into()) }
+}
+
+/// The number of a country's record, unless there is no such country.
+fn record(country: Country, builder: &mut FactsBuilder) -> Option<u32> {
+    hubs::of(country).map(|_| builder.record(Record { country: Some(country), ..Record::default() }))
 }
 
 /// First, last and country; of `??` and the like no country, for nobody knows.
