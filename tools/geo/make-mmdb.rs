@@ -12,7 +12,7 @@ use std::io::{self, BufRead};
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 
 use self::mmdb::{Value, Writer};
 use self::world::World;
@@ -91,14 +91,12 @@ fn version(text: &str) -> Result<u16, String> {
 
 fn fill(writer: &mut Writer, networks: usize, seed: u64, model: Model) {
     let mut world = World::new(seed);
+    let kept: Vec<_> = world.places().iter().map(|place| writer.keep(&record(place, model))).collect();
     let v4 = networks * 6 / 10;
-    for (first, length) in world.divide(v4, &world::V4, 24) {
-        let value = record(&world.place(), model);
-        writer.insert(Ipv4Net::new_assert((first as u32).into(), length).into(), &value);
-    }
-    for (first, length) in world.divide(networks - v4, &world::V6, 48) {
-        let value = record(&world.place(), model);
-        writer.insert(Ipv6Net::new_assert((u128::from(first) << 64).into(), length).into(), &value);
+    for (share, family) in [(v4, &world::V4), (networks - v4, &world::V6)] {
+        for net in world.divide(share, family) {
+            writer.insert_kept(net, kept[world.place()]);
+        }
     }
 }
 

@@ -47,6 +47,10 @@ pub struct Writer {
     data: Data,
 }
 
+/// A value that is in the data section.
+#[derive(Clone, Copy)]
+pub struct Kept(u32);
+
 /// The data section.
 #[derive(Default)]
 struct Data {
@@ -72,9 +76,19 @@ impl Writer {
     /// Gives all addresses of a network a value; what is inserted later counts. IPv4 is at `::/96` of a database
     /// for both families; a database for IPv4 alone leaves IPv6 out.
     pub fn insert(&mut self, net: IpNet, value: &Value) {
-        let record = Record::Data(self.data.offset(value));
+        let kept = self.keep(value);
+        self.insert_kept(net, kept);
+    }
+
+    /// Writes a value that many networks have.
+    pub fn keep(&mut self, value: &Value) -> Kept {
+        Kept(self.data.offset(value))
+    }
+
+    /// Does what [`Writer::insert`] does with a value that was written before.
+    pub fn insert_kept(&mut self, net: IpNet, Kept(offset): Kept) {
         if let Some((bits, length)) = self.path(net) {
-            self.put(bits, length, record);
+            self.put(bits, length, Record::Data(offset));
         }
     }
 

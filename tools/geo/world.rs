@@ -1,5 +1,6 @@
 //! A random world: address space divided into networks, each in some place.
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use windrose::geo::hubs;
 
 /// Random numbers, the same for the same seed (splitmix64).
@@ -24,18 +25,35 @@ pub struct Place {
     pub asn: u32,
 }
 
-/// Blocks of IPv4 that are in use, as first address and prefix length.
-pub const V4: [(u64, u8); 4] = [(0x0100_0000, 8), (0x2000_0000, 3), (0x8000_0000, 2), (0xc000_0000, 4)];
+/// The address space of a family, as it is given out. Addresses are their first 64 bits.
+pub struct Family {
+    /// What is in use, as first address and prefix length.
+    blocks: &'static [(u64, u8)],
+    /// Bits of an address as they are counted here.
+    width: u8,
+    /// The prefix lengths that networks have; what is left of a part beyond its network is nobody's.
+    lengths: &'static [u8],
+}
 
-/// Blocks of IPv6 that registries have, by their first 64 bits.
-pub const V6: [(u64, u8); 6] = [
-    (0x2001_0200_0000_0000, 23),
-    (0x2400_0000_0000_0000, 12),
-    (0x2600_0000_0000_0000, 12),
-    (0x2800_0000_0000_0000, 12),
-    (0x2a00_0000_0000_0000, 11),
-    (0x2c00_0000_0000_0000, 12),
-];
+pub const V4: Family = Family {
+    blocks: &[(0x0100_0000, 8), (0x2000_0000, 3), (0x8000_0000, 2), (0xc000_0000, 4)],
+    width: 32,
+    lengths: &[8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24],
+};
+
+/// The registries' blocks.
+pub const V6: Family = Family {
+    blocks: &[
+        (0x2001_0200_0000_0000, 23),
+        (0x2400_0000_0000_0000, 12),
+        (0x2600_0000_0000_0000, 12),
+        (0x2800_0000_0000_0000, 12),
+        (0x2a00_0000_0000_0000, 11),
+        (0x2c00_0000_0000_0000, 12),
+    ],
+    width: 64,
+    lengths: &[20, 24, 28, 29, 32, 36, 40, 44, 48],
+};
 
 impl World {
     pub fn new(seed: u64) -> Self {
@@ -61,47 +79,46 @@ impl World {
         world
     }
 
-    /// Divides blocks into so many networks, none longer than `longest`: first address and prefix length of each, in
-    /// order. IPv6 by its first 64 bits.
-    pub fn divide(&mut self, networks: usize, blocks: &[(u64, u8)], longest: u8) -> Vec<(u64, u8)> {
-        let width = if longest > 32 { 64 } else { 32 };
-        let total: f64 = blocks.iter().map(|block| 0.5f64.powi(block.1.into())).sum();
+    /// All places.
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// Divides the space of a family into so many networks, in the order of their addresses.
+    pub fn divide(&mut self, networks: usize, family: &Family) -> Vec<IpNet> {
+        let total: f64 = family.blocks.iter().map(|block| 0.5f64.powi(block.1.into())).sum();
         let mut divided = Vec::with_capacity(networks);
-        for &(first, length) in blocks {
+        for &(first, length) in family.blocks {
             let share = 0.5f64.powi(length.into()) / total;
-            let wanted = ((networks as f64 * share) as usize).max(1);
-            self.split(first, length, wanted, width, longest, &mut divided);
+            let wanted = ((networks as f64 * share).round() as usize).max(1);
+            self.split(first, length, wanted, family, &mut divided);
         }
         divided
     }
 
-    fn split(
-        &mut self,
-        first: u64,
-        length: u8,
-        wanted: usize,
-        width: u8,
-        longest: u8,
-        out: &mut Vec<(u64, u8)>,
-    ) {
+    /// Divides a part of the space unevenly, until each part has one network.
+    fn split(&mut self, first: u64, length: u8, wanted: usize, family: &Family, out: &mut Vec<IpNet>) {
+        let longest = family.lengths[family.lengths.len() - 1];
         if wanted <= 1 || length == longest {
-            out.push((first, length));
+            let given = family.lengths.iter().find(|given| **given >= length).unwrap_or(&longest);
+            out.push(family.net(first, *given));
             return;
         }
-        let room = 1usize << (longest - length - 1).min(40);
-        let left = (wanted * (30 + self.below(41) as usize) / 100).clamp(1, room);
-        let right = (wanted - left).clamp(1, room);
-        self.split(first, length + 1, left, width, longest, out);
-        self.split(first | 1 << (width - 1 - length), length + 1, right, width, longest, out);
+        let room = 1usize << (longest - length - 1);
+        let share = wanted * (15 + self.below(71) as usize) / 100;
+        let left = share.clamp(1, wanted - 1).max(wanted.saturating_sub(room)).min(room);
+        let right = (wanted - left).min(room);
+        self.split(first, length + 1, left, family, out);
+        self.split(first | 1 << (family.width - 1 - length), length + 1, right, family, out);
     }
 
-    /// Where the next network is: mostly in the country of the one before it.
-    pub fn place(&mut self) -> Place {
+    /// The number of the place where the next network is: mostly in the country of the one before it.
+    pub fn place(&mut self) -> usize {
         self.here = match self.below(8) {
             0 => self.below(PLACES as u64) as usize,
             _ => (self.here + self.countries * self.below(400) as usize) % PLACES,
         };
-        self.places[self.here].clone()
+        self.here
     }
 
     fn below(&mut self, limit: u64) -> u64 {
@@ -110,6 +127,15 @@ impl World {
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (bits ^ (bits >> 31)) % limit
+    }
+}
+
+impl Family {
+    fn net(&self, first: u64, length: u8) -> IpNet {
+        match self.width {
+            32 => Ipv4Net::new_assert((first as u32).into(), length).into(),
+            _ => Ipv6Net::new_assert((u128::from(first) << 64).into(), length).into(),
+        }
     }
 }
 
