@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Which form it is, its content tells. A file that is missing, cut off or corrupt in any way is [`Unusable`]; it
-//! never ends the process, and never takes more time or memory than its size allows.
+//! never ends the process, and what it can cost is bounded: each node of a tree is met a few times at most, each
+//! distinct record read once, and no record unfolds into more than 65,536 values (the library sees to that).
 
 mod mmdb;
 mod record;
