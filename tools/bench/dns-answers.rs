@@ -1,18 +1,18 @@
 //! Answers queries from memory, without a socket: what `tools/bench/instructions` counts.
 //!
-//! `dns-answers ZONES PATTERN NAMES QUERIES` loads a directory of zones and answers that many queries for the
-//! A records of the names (`%` in the pattern = 0000..), as the UDP listener does. All that could vary from run to run
-//! is fixed: the time, the order of the names and the draws.
+//! `dns-answers ZONES PATTERN NAMES QUERIES [--subnets]` loads a directory of zones and answers that many queries for the
+//! A records of the names (`%` in the pattern = 0000..), as the UDP listener does; with `--subnets` each carries a client
+//! subnet of its own. All that could vary from run to run is fixed: the time, the order of the names and the draws.
 
 use std::env;
 use std::error::Error;
 use std::hint::black_box;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use windrose::dns::respond::{Responder, Transport};
 use windrose::geo::Facts;
 use windrose::keeper::Keeper;
@@ -24,14 +24,20 @@ mod packet;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [zones, pattern, names, queries] = arguments.as_slice() else {
-        return Err("usage: dns-answers ZONES PATTERN NAMES QUERIES".into());
+    let [zones, pattern, names, queries, subnets @ ..] = arguments.as_slice() else {
+        return Err("usage: dns-answers ZONES PATTERN NAMES QUERIES [--subnets]".into());
     };
     let loaded = load::zones(Path::new(zones), &Arc::new(Facts::none()), Duration::from_secs(2));
     let plan = loaded.plan.ok_or_else(|| format!("{:?}", loaded.diagnostics))?;
     let snapshot = Keeper::new(Arc::new(plan), None, Moment(0)).first();
     let responder = Responder::new(&config());
-    let packets: Vec<_> = (0..names.parse()?).map(|number| packet::query(pattern, number)).collect();
+    let mut packets: Vec<_> = (0..names.parse()?).map(|number| packet::query(pattern, number)).collect();
+    if !subnets.is_empty() {
+        for (number, packet) in (0u32..).zip(&mut packets) {
+            let address = Ipv4Addr::from_bits(number.wrapping_mul(SPREAD) & !0xff);
+            packet::add_client_subnet(packet, Ipv4Net::new_assert(address, 24));
+        }
+    }
     let client = SocketAddr::from(([127, 0, 0, 1], 5353));
     let mut reply = vec![0; responder.udp_payload()];
     for number in 0..queries.parse()? {
@@ -64,3 +70,6 @@ fn config() -> dns::Config {
 
 /// Spreads counted draws over all 64 bits.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Spreads counted subnets over all addresses.
+const SPREAD: u32 = 0x9e37_79b9;

@@ -19,7 +19,7 @@ use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use ipnet::{AddrParseError, Ipv4Net};
+use ipnet::AddrParseError;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg};
 
@@ -50,21 +50,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn queries_from(subnets: &str, pattern: &str, names: usize) -> Result<Vec<Vec<u8>>, AddrParseError> {
     let query_from = |(number, line): (usize, &str)| {
         let mut packet = packet::query(pattern, number % names);
-        add_client_subnet(&mut packet, line.parse()?);
+        packet::add_client_subnet(&mut packet, line.parse()?);
         Ok(packet)
     };
     subnets.lines().enumerate().map(query_from).collect()
-}
-
-/// Puts the option of RFC 7871 into the OPT record that a query ends with.
-fn add_client_subnet(packet: &mut Vec<u8>, subnet: Ipv4Net) {
-    let address = subnet.network().octets();
-    let sent = &address[..usize::from(subnet.prefix_len()).div_ceil(8)];
-    let length = 4 + sent.len() as u8;
-    let data_length = packet.len() - 1;
-    packet[data_length] = 4 + length;
-    packet.extend([0, CLIENT_SUBNET, 0, length, 0, IPV4, subnet.prefix_len(), 0]);
-    packet.extend(sent);
 }
 
 struct Load {
@@ -132,6 +121,3 @@ impl Load {
 /// Without an answer for so long, the window is taken for lost and sent anew.
 const PATIENCE: Duration = Duration::from_millis(200);
 const REPLY_ROOM: usize = 1232;
-/// The number of the EDNS option, and of the address family in it.
-const CLIENT_SUBNET: u8 = 8;
-const IPV4: u8 = 1;
