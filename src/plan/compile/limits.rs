@@ -8,9 +8,11 @@ use crate::spec::{Diagnostic, Spec};
 pub fn check(spec: &Spec, found: &mut Vec<Diagnostic>) -> bool {
     let count = |of: fn(&SteeringFile) -> usize| spec.steering.iter().map(of).sum::<usize>();
     let regions = count(|file| file.regions.len());
+    let of_maps = count(|file| file.maps.iter().map(|map| map.value.regions.len()).sum());
     let endpoints = count(|file| file.endpoints.len());
     let tables = [
-        ("regions", regions, REGIONS_MAX),
+        ("regions", regions + of_maps, REGIONS_MAX),
+        ("maps", count(|file| file.maps.len()), MAPS_MAX),
         ("monitors", count(|file| file.monitors.len()), DEFINITIONS_MAX),
         ("endpoints", endpoints, DEFINITIONS_MAX),
         ("pools", count(|file| file.pools.len()), DEFINITIONS_MAX),
@@ -32,9 +34,12 @@ pub fn too_large(what: &str, there_are: usize, at_most: usize) -> Diagnostic {
         .hint("split the zones over several servers")
 }
 
-/// Regions at most, with room in a [`RegionId`] for the one that the compiler adds.
+/// Regions of all maps at most, with room in a [`RegionId`] for the one that the compiler adds.
 const REGIONS_MAX: usize = 65_000;
 const _: () = assert!(REGIONS_MAX < RegionId(u16::MAX).0 as usize);
+
+/// Maps at most: every client has a region in each, so that each multiplies what clients can be in.
+const MAPS_MAX: usize = 64;
 
 /// Monitors, endpoints and pools at most, each.
 const DEFINITIONS_MAX: usize = 1_000_000;
@@ -45,7 +50,7 @@ const NAMES_MAX: usize = 10_000_000;
 /// A health map holds a standing for each region and endpoint: beyond this it takes gigabytes.
 const VERDICTS_MAX: usize = 4_000_000;
 
-/// Classes of clients, and members in orders, of all pools together: about 500 MB.
+/// Classes of clients, situations, and members in orders, of all pools together: about 500 MB.
 pub const TREATMENTS_MAX: usize = 16_000_000;
 
 #[cfg(test)]
@@ -56,6 +61,14 @@ mod tests {
     #[test]
     fn too_many_regions_are_an_error() {
         let regions: String = (0..=REGIONS_MAX).map(|n| format!("[regions.r{n}]\n")).collect();
+        assert_eq!(compile(&regions).codes(), ["too-large"]);
+    }
+
+    #[test]
+    fn too_many_maps_or_regions_of_them_are_an_error() {
+        let maps: String = (0..=MAPS_MAX).map(|n| format!("[maps.m{n}.regions.r]\n")).collect();
+        assert_eq!(compile(&maps).codes(), ["too-large"]);
+        let regions: String = (0..=REGIONS_MAX).map(|n| format!("[maps.m.regions.r{n}]\n")).collect();
         assert_eq!(compile(&regions).codes(), ["too-large"]);
     }
 
