@@ -305,3 +305,207 @@ impl<T: Clone + Eq + Hash> Table<T> {
         number
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geo::facts::FactsBuilder;
+
+    const FRANKFURT: Coordinates = Coordinates { latitude: 50.11, longitude: 8.68 };
+    const SAN_FRANCISCO: Coordinates = Coordinates { latitude: 37.77, longitude: -122.42 };
+
+    /// A database of these networks; of those that overlap the first counts.
+    fn facts(networks: &[(&str, Record)]) -> Facts {
+        let mut builder = FactsBuilder::default();
+        for (network, record) in networks {
+            let record = builder.record(*record);
+            match network.parse().expect("a test writes good prefixes") {
+                IpNet::V4(net) => builder.add_v4(net.network(), net.broadcast(), record),
+                IpNet::V6(net) => builder.add_v6(net.network(), net.broadcast(), record),
+            }
+        }
+        builder.finish()
+    }
+
+    fn country(code: &str) -> Record {
+        Record { country: Some(code.parse().expect("a test writes good codes")), ..Record::default() }
+    }
+
+    fn at(spot: Coordinates, record: Record) -> Record {
+        Record { spot: Spot::new(spot.latitude, spot.longitude), ..record }
+    }
+
+    /// London, in England, in the United Kingdom, of which a database knows the middle too.
+    fn london() -> Record {
+        let parts = ["GB-ENG", "GB-LND"].map(|code| code.parse().ok());
+        let middle = Coordinates { latitude: 54.0, longitude: -2.0 };
+        Record { subdivisions: parts, asn: Some(64500), ..at(middle, country("GB")) }
+    }
+
+    fn rule(text: &str) -> Matcher {
+        let (kind, code) = text.split_once(':').expect("a test writes good rules");
+        let matcher = match kind {
+            "net" => code.parse().ok().map(Matcher::Net),
+            "asn" => code.parse().ok().map(Matcher::Asn),
+            "subdivision" => code.parse().ok().map(Matcher::Subdivision),
+            "country" => code.parse().ok().map(Matcher::Country),
+            _ => code.parse().ok().map(Matcher::Continent),
+        };
+        matcher.expect("a test writes good rules")
+    }
+
+    /// A map: for each region its rules and its place. The last one takes the rest.
+    fn map(regions: &[(&[&str], Option<Coordinates>)]) -> Map {
+        let rules = (0..)
+            .zip(regions)
+            .flat_map(|(region, (rules, _))| rules.iter().map(move |text| (rule(text), RegionId(region))));
+        Map::compile(Rules {
+            matchers: rules.collect(),
+            at: regions.iter().map(|(_, at)| *at).collect(),
+            default: RegionId::at(regions.len() - 1),
+        })
+    }
+
+    /// The region of a client, and why it is there.
+    fn place(map: &Map, client: &str, facts: &Facts) -> (u16, String) {
+        let Placed { region, by } = map.place(client.parse().expect("a test writes good addresses"), facts);
+        let by = match by {
+            By::Rule(matcher) => matcher.to_string(),
+            By::Distance(km) => format!("{km:.0} km"),
+            By::Default => "default".to_owned(),
+        };
+        (region.0, by)
+    }
+
+    fn point(map: &Map, client: &str, facts: &Facts) -> Point {
+        map.point_of(client.parse().expect("a test writes good addresses"), facts)
+    }
+
+    #[test]
+    fn of_prefixes_that_hold_a_client_the_longest_decides() {
+        let map = map(&[
+            (&["net:10.0.0.0/8", "net:10.1.2.0/24"], None),
+            (&["net:10.1.0.0/16", "net:2001:db8::/32"], None),
+            (&["net:2001:db8:1::/48"], None),
+        ]);
+        let region = |client| place(&map, client, &Facts::none()).0;
+        assert_eq!(["10.2.0.0", "10.1.1.255", "10.1.2.0", "10.1.3.0"].map(region), [0, 1, 0, 1]);
+        assert_eq!(["2001:db8::1", "2001:db8:1::1", "2001:db8:2::1"].map(region), [1, 2, 1]);
+    }
+
+    #[test]
+    fn every_kind_of_rule_beats_those_after_it() {
+        let rules = [
+            "net:192.0.2.0/24",
+            "asn:64500",
+            "subdivision:GB-LND",
+            "subdivision:GB-ENG",
+            "country:GB",
+            "continent:EU",
+        ];
+        let facts = facts(&[("192.0.2.0/24", london())]);
+        for best in 0..rules.len() {
+            let regions: Vec<(&[&str], _)> = rules[best..].chunks(1).rev().map(|rule| (rule, None)).collect();
+            let decided = place(&map(&regions), "192.0.2.1", &facts);
+            assert_eq!(decided, (regions.len() as u16 - 1, rules[best].to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_client_that_no_rule_places_is_in_the_nearest_region_that_has_a_place() {
+        let map = map(&[(&[], Some(SAN_FRANCISCO)), (&[], Some(FRANKFURT)), (&[], None)]);
+        let facts =
+            facts(&[("192.0.2.0/24", at(FRANKFURT, country("US"))), ("198.51.100.0/24", country("FR"))]);
+        assert_eq!(place(&map, "192.0.2.1", &facts), (1, "0 km".to_owned()), "the place, not the country's");
+        let (region, by) = place(&map, "198.51.100.1", &facts);
+        assert_eq!(
+            (region, by.ends_with(" km")),
+            (1, true),
+            "the country's hub where the place is not known"
+        );
+        assert_eq!(place(&map, "203.0.113.1", &facts), (2, "default".to_owned()));
+    }
+
+    #[test]
+    fn the_nearest_region_may_be_across_the_date_line() {
+        let samoa = Coordinates { latitude: -13.83, longitude: -171.76 };
+        let tokyo = Coordinates { latitude: 35.68, longitude: 139.69 };
+        let facts = facts(&[("192.0.2.0/24", country("FJ"))]);
+        assert_eq!(place(&map(&[(&[], Some(tokyo)), (&[], Some(samoa))]), "192.0.2.1", &facts).0, 1);
+    }
+
+    #[test]
+    fn of_regions_that_are_as_near_the_first_is_taken() {
+        let facts = facts(&[("192.0.2.0/24", at(SAN_FRANCISCO, Record::default()))]);
+        let map = map(&[(&[], None), (&[], Some(FRANKFURT)), (&[], Some(FRANKFURT))]);
+        assert_eq!(place(&map, "192.0.2.1", &facts).0, 1);
+    }
+
+    #[test]
+    fn a_prefix_or_a_network_by_number_is_the_operators_word_against_the_coordinates_of_a_database() {
+        let facts = facts(&[("192.0.2.0/24", london())]);
+        let known = point(&map(&[(&[], None)]), "192.0.2.1", &facts);
+        assert!(matches!(known, Point::At(_)));
+        for (rule, wanted) in [
+            ("net:192.0.2.0/24", Point::Region),
+            ("asn:64500", Point::Region),
+            ("subdivision:GB-LND", known),
+            ("country:GB", known),
+        ] {
+            let placed = map(&[(&[rule], Some(SAN_FRANCISCO)), (&[], None)]);
+            assert_eq!(point(&placed, "192.0.2.1", &facts), wanted, "{rule}");
+            let nowhere = map(&[(&[rule], None), (&[], None)]);
+            assert_eq!(point(&nowhere, "192.0.2.1", &facts), known, "{rule} says nothing of where");
+        }
+    }
+
+    #[test]
+    fn an_ipv4_client_within_ipv6_is_where_its_ipv4_address_is() {
+        let map = map(&[(&["net:192.0.2.0/24"], None), (&["net:2000::/3", "net:::/8"], None), (&[], None)]);
+        for client in
+            ["::ffff:192.0.2.1", "64:ff9b::192.0.2.1", "2002:c000:201::1", "2001:0:1:2:3:4:3fff:fdfe"]
+        {
+            assert_eq!(place(&map, client, &Facts::none()).0, 0, "{client}");
+        }
+        assert_eq!(place(&map, "2001:db8::1", &Facts::none()).0, 1);
+    }
+
+    #[test]
+    fn clients_of_one_profile_are_alike_on_every_map_and_on_the_globe() {
+        let facts = facts(&[
+            ("192.0.2.0/25", country("DE")),
+            ("192.0.2.128/25", country("FR")),
+            ("198.51.100.0/24", country("DE")),
+        ]);
+        let world = map(&[(&["continent:EU"], None), (&[], None)]);
+        let legal = map(&[(&["country:DE"], None), (&["net:198.51.100.0/25"], None), (&[], None)]);
+        let atlas = Atlas::compile(&facts, &[world, legal]);
+        let partition = atlas.divide(&(0..atlas.profiles.len() as u32).collect::<Vec<_>>());
+        let profile = |client: &str| {
+            let (class, _) = partition.find(client.parse().expect("a test writes good addresses"));
+            &atlas.profiles[class as usize]
+        };
+        let regions = |client| profile(client).regions.iter().map(|region| region.0).collect::<Vec<_>>();
+        assert_eq!(regions("192.0.2.1"), [0, 0]);
+        assert_eq!(regions("192.0.2.129"), [0, 2]);
+        assert_eq!(regions("198.51.100.1"), [0, 1]);
+        assert_eq!(regions("203.0.113.1"), [1, 2]);
+        assert_eq!(profile("192.0.2.1"), profile("198.51.100.200"));
+        assert_ne!(profile("192.0.2.1").point, profile("192.0.2.129").point);
+    }
+
+    #[test]
+    fn a_profile_turns_only_where_something_that_is_asked_for_does() {
+        let facts =
+            facts(&[("192.0.2.0/25", country("DE")), ("192.0.2.128/25", at(FRANKFURT, country("DE")))]);
+        let by_country = map(&[(&["country:DE", "net:10.0.0.0/8", "net:11.0.0.0/8"], None), (&[], None)]);
+        let atlas = Atlas::compile(&facts, &[by_country]);
+        let of_region =
+            |region| atlas.profiles.iter().filter(move |profile| profile.regions[0] == region).count();
+        assert_eq!([RegionId(0), RegionId(1)].map(of_region), [2, 1], "by rule or hub, and by coordinates");
+        let classes: Vec<u32> =
+            atlas.profiles.iter().map(|profile| u32::from(profile.regions[0].0)).collect();
+        let scope = |client: &str| atlas.divide(&classes).find(client.parse().expect("an address")).1;
+        assert_eq!(["10.1.2.3", "11.1.2.3", "192.0.2.1"].map(scope), [7, 7, 24], "equal neighbours are one");
+    }
+}
