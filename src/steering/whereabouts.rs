@@ -28,7 +28,7 @@ pub enum Whereabouts<'r> {
     Anybody {
         /// Of this partition,
         partition: PartitionId,
-        /// by their client subnet, or by their source address,
+        /// by their client subnet if it is believed, else by their source address,
         believed: bool,
         /// this class.
         class: ClassId,

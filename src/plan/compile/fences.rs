@@ -120,6 +120,13 @@ mod tests {
     }
 
     #[test]
+    fn a_fence_leaks_whether_or_not_anybody_is_there() {
+        let map = "[maps.legal.regions.de]\nclients = [\"country:DE\"]\n";
+        let of_nobody = "members = [{ use = \"eu\", regions = [\"de\"] }, { use = \"iad\", default = true }]";
+        assert_eq!(codes(&format!("policy = \"geo\"\nmap = \"legal\"\n{of_nobody}\n{map}")), ["fence-leak"]);
+    }
+
+    #[test]
     fn a_fence_alone_is_kept() {
         assert_eq!(codes("policy = \"failover\"\nmembers = [\"eu\"]"), [] as [&str; 0]);
     }

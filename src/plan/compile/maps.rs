@@ -117,6 +117,11 @@ impl<'s> Maps<'s> {
         &self.table[map.index()].regions
     }
 
+    /// The regions of each map, index [`MapId`].
+    pub fn all_regions(&self) -> Vec<&[Region]> {
+        self.table.iter().map(|map| &*map.regions).collect()
+    }
+
     /// Whether the client subnet is believed for a map.
     pub fn believes(&self, map: MapId) -> bool {
         self.table[map.index()].client_subnet

@@ -66,7 +66,7 @@ pub fn compile<'s>(
     let ids = Ids::new(&walk.order);
     let mut table: Vec<Pool> = walk.order.iter().map(|&place| settle(&drafts[place], maps, &ids)).collect();
     let prospects = potential::prospects(&table, endpoints);
-    let ground = Ground::new(atlas, maps.world());
+    let ground = Ground::new(atlas, maps.all_regions());
     let partitions = treatments::lay(&mut table, endpoints, &ground, found);
     let situations = ground.situations;
     for (pool, (&place, prospects)) in table.iter().zip(walk.order.iter().zip(&prospects)) {

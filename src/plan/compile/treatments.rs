@@ -27,7 +27,8 @@ use crate::spec::Diagnostic;
 #[derive(Debug)]
 pub struct Ground<'g> {
     atlas: &'g Atlas,
-    world: &'g [Region],
+    /// Index [`MapId`].
+    regions: Vec<&'g [Region]>,
     /// Index [`SituationId`].
     pub situations: Vec<Situation>,
     /// Index [`Atlas::profiles`].
@@ -35,12 +36,12 @@ pub struct Ground<'g> {
 }
 
 impl<'g> Ground<'g> {
-    /// With `world` alone, its regions are the situations, whether clients are in them or not.
-    pub fn new(atlas: &'g Atlas, world: &'g [Region]) -> Self {
-        let alone = atlas.profiles.iter().all(|profile| profile.regions.len() == 1);
-        let mut situations: Vec<Situation> = match alone {
-            true => (0..world.len()).map(|region| Situation([RegionId::at(region)].into())).collect(),
-            false => atlas.profiles.iter().map(|profile| Situation(profile.regions.clone())).collect(),
+    /// `regions`: those of each map. With `world` alone, its regions are the situations, whether clients are in them
+    /// or not.
+    pub fn new(atlas: &'g Atlas, regions: Vec<&'g [Region]>) -> Self {
+        let mut situations: Vec<Situation> = match regions[..] {
+            [world] => (0..world.len()).map(|region| Situation([RegionId::at(region)].into())).collect(),
+            _ => atlas.profiles.iter().map(|profile| Situation(profile.regions.clone())).collect(),
         };
         situations.sort_unstable();
         situations.dedup();
@@ -48,7 +49,7 @@ impl<'g> Ground<'g> {
             situations.iter().enumerate().map(|(number, situation)| (&*situation.0, number)).collect();
         let situation_of =
             atlas.profiles.iter().map(|profile| SituationId::at(numbers[&*profile.regions])).collect();
-        Self { atlas, world, situations, situation_of }
+        Self { atlas, regions, situations, situation_of }
     }
 
     /// A label for each situation.
@@ -78,14 +79,13 @@ pub fn lay(
     ground: &Ground<'_>,
     found: &mut Vec<Diagnostic>,
 ) -> Partitions {
-    let maps = ground.situations.first().map_or(1, |situation| situation.0.len());
     let mut layer =
         Layer { ground, table: Vec::new(), known: HashMap::new(), distances: Distances::default() };
     let of_map = |layer: &mut Layer<'_>, map| {
         let labels = ground.label(|situation| u32::from(situation.region(map).0));
         layer.divide(labels, None).0
     };
-    let of_maps = (0..maps).map(|map| of_map(&mut layer, MapId::at(map))).collect();
+    let of_maps = (0..ground.regions.len()).map(|map| of_map(&mut layer, MapId::at(map))).collect();
     let sites = nearness::sites(pools, endpoints);
     let mut standing: Vec<Labels> = Vec::with_capacity(pools.len());
     let mut treatments = 0;
@@ -94,7 +94,8 @@ pub fn lay(
         let labels = layer.labels(pool, endpoints, &standing);
         layer.treat(pool, labels.clone(), ordered);
         standing.push(labels);
-        treatments += pool.treatments.len() + pool.orders.iter().map(|order| order.len()).sum::<usize>();
+        let in_orders: usize = pool.orders.iter().map(|order| order.len()).sum();
+        treatments += pool.treatments.len() + pool.by_situation.len() + in_orders;
         if treatments > TREATMENTS_MAX {
             found.push(limits::too_large("treatments of clients by pools", treatments, TREATMENTS_MAX));
             break;
@@ -135,8 +136,11 @@ impl Layer<'_> {
             }
             (Policy::Geo, _) => {
                 let mut table = Table::default();
-                let order = |one: &Situation| table.number(by_rule(pool, one.region(pool.map)));
-                pool.by_situation = situations.iter().map(order).collect();
+                // Those of regions in which nobody is too: whether a fence leaks must not hang on a database.
+                let regions = (0..self.ground.regions[pool.map.index()].len()).map(RegionId::at);
+                let of_region: Vec<u32> = regions.map(|region| table.number(by_rule(pool, region))).collect();
+                pool.by_situation =
+                    situations.iter().map(|one| of_region[one.region(pool.map).index()]).collect();
                 pool.orders = table.values;
                 None
             }
@@ -241,7 +245,7 @@ impl Distances {
         let by_region = self.work + work > DISTANCES_MAX || self.bytes > PARTITIONS_BYTES_MAX;
         self.work += if by_region { 0 } else { work };
         self.coarse += usize::from(by_region);
-        self.table.push(sites.orders(ground.world, profiles, by_region));
+        self.table.push(sites.orders(ground.regions[MapId::WORLD.index()], profiles, by_region));
         self.known.insert(sites.clone(), self.table.len() - 1);
         self.table.len() - 1
     }
