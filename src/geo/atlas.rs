@@ -14,10 +14,10 @@ use std::hash::Hash;
 use std::net::IpAddr;
 
 use foldhash::fast::FixedState;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 
 use crate::geo::distance::kilometres;
-use crate::geo::embedded::Embedding;
+use crate::geo::embedded::{EMBEDDINGS, Embedding};
 use crate::geo::facts::{Facts, Number, Record, Runs, Spot};
 use crate::geo::hubs;
 use crate::geo::matcher::Matcher;
@@ -87,8 +87,9 @@ impl Atlas {
     /// Works out the profile of every address.
     pub fn compile(facts: &Facts, maps: &[Map]) -> Self {
         let mut profiles = Profiles { facts, maps, table: Table::default(), known: HashMap::default() };
-        let v4 = overlay(&facts.v4, maps.iter().map(|map| &map.v4).collect(), &mut profiles);
-        let v6 = overlay(&facts.v6, maps.iter().map(|map| &map.v6).collect(), &mut profiles);
+        let nowhere = Runs::default();
+        let v4 = overlay(&nowhere, &facts.v4, maps.iter().map(|map| &map.v4), &mut profiles);
+        let v6 = overlay(&embedded(), &facts.v6, maps.iter().map(|map| &map.v6), &mut profiles);
         Self { profiles: profiles.table.values, v4, v6 }
     }
 
@@ -258,15 +259,29 @@ impl Profiles<'_> {
     }
 }
 
-/// Goes over all runs at once: wherever one of them turns, so may the profile.
-fn overlay<A: Number>(facts: &Runs<A>, nets: Vec<&Runs<A>>, profiles: &mut Profiles<'_>) -> Runs<A> {
-    let layers: Vec<&Runs<A>> = [facts].into_iter().chain(nets).collect();
+/// The IPv6 addresses that hold an IPv4 address: runs of value 1.
+fn embedded() -> Runs<u128> {
+    let ends = |prefix: Ipv6Net| (prefix.network().to_bits(), prefix.broadcast().to_bits(), 1);
+    Runs::of(EMBEDDINGS.map(|embedding| ends(embedding.prefix)).into())
+}
+
+/// Goes over all runs at once: wherever one of them turns, so may the profile. Where `nobody` is not 0 there are no
+/// clients: what is before goes on there.
+fn overlay<'r, A: Number>(
+    nobody: &'r Runs<A>,
+    facts: &'r Runs<A>,
+    nets: impl Iterator<Item = &'r Runs<A>>,
+    profiles: &mut Profiles<'_>,
+) -> Runs<A> {
+    let layers: Vec<&Runs<A>> = [nobody, facts].into_iter().chain(nets).collect();
     let mut places = vec![0; layers.len()];
     let mut key: Vec<u32> = layers.iter().map(|layer| layer.values[0]).collect();
     let mut runs = Runs::empty();
     let mut at = A::ZERO;
     loop {
-        runs.begin(at, profiles.number(&key));
+        if key[0] == 0 {
+            runs.begin(at, profiles.number(&key[1..]));
+        }
         let nexts = layers.iter().zip(&places).filter_map(|(layer, place)| layer.starts.get(place + 1));
         let Some(next) = nexts.min().copied() else { return runs };
         for ((layer, place), value) in layers.iter().zip(&mut places).zip(&mut key) {
@@ -468,6 +483,14 @@ mod tests {
             assert_eq!(place(&map, client, &Facts::none()).0, 0, "{client}");
         }
         assert_eq!(place(&map, "2001:db8::1", &Facts::none()).0, 1);
+    }
+
+    #[test]
+    fn nobody_is_where_ipv6_only_shows_ipv4() {
+        let facts = facts(&[("2002::/16", country("DE")), ("2001::/33", country("FR"))]);
+        let atlas = Atlas::compile(&facts, &[map(&[(&["country:DE"], None), (&[], None)])]);
+        assert_eq!(atlas.profiles, [Profile { regions: [RegionId(1)].into(), point: Point::Region }]);
+        assert_eq!(atlas.runs(), 2);
     }
 
     #[test]

@@ -29,7 +29,7 @@ use reference::{EMBEDDED, Everywhere, Reference, Served, Treatment, block, embed
 use world::{Endpoint, Pick, Pool, World};
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(WORLDS) })]
+    #![proptest_config(cases(WORLDS))]
 
     #[test]
     fn every_client_is_in_the_region_that_the_rules_say_as_far_as_the_scope_says(
@@ -38,7 +38,7 @@ proptest! {
         let (plan, reference) = (world.plan(), Reference::new(&world));
         let regions: Vec<Everywhere<usize>> =
             (0..world.maps.len()).map(|map| reference.everywhere(|place| place.regions[map])).collect();
-        for (client, _) in aimed(&reference, seed) {
+        for (client, _) in aimed(&reference, seed, ADDRESSES) {
             let place = reference.place(client);
             for (map, regions) in regions.iter().enumerate() {
                 let located = plan.geo.locate(MapId::at(map), client);
@@ -56,7 +56,7 @@ proptest! {
             let pool = &plan.inventory.pools[id(&plan, number).index()];
             let everywhere = reference.everywhere(|place| reference.treatment(sketch, place));
             prop_assert_eq!(pool.treatments.len() == 1, everywhere.is_one(), "p{}", number);
-            for (client, _) in aimed(&reference, seed) {
+            for (client, _) in aimed(&reference, seed, ADDRESSES) {
                 let Class { id: class, scope } = plan.geo.class(pool.partition, client);
                 let wanted = reference.treatment(sketch, &reference.place(client));
                 let treatment = pool.treatments[class.index()];
@@ -65,124 +65,6 @@ proptest! {
                 prop_assert_eq!(order, wanted.order, "p{} for {}", number, client);
                 prop_assert_eq!(scope, everywhere.scope(client), "p{} for {}", number, client);
             }
-        }
-    }
-
-    #[test]
-    fn all_clients_of_a_scope_get_the_same_answer(
-        world in world(), health in health(), seed in any::<u64>(), resolver in any::<u64>(),
-    ) {
-        let (snapshot, reference) = (snapshot(&world, &health), Reference::new(&world));
-        let source = aim(&reference, resolver);
-        for (client, luck) in aimed(&reference, seed) {
-            let ask = Ask { pool: luck as usize % world.pools.len(), v4: luck & 64 == 0, draw: luck.rotate_left(20), source };
-            // What is told is a whole subnet: it gets what its first address gets.
-            let told = match luck & 128 {
-                0 => IpNet::from(client),
-                _ => block(client, (luck >> 8) as u8 % (1 + IpNet::from(client).max_prefix_len())),
-            };
-            let first = ask.of(&snapshot, told);
-            let alike = block(told.addr(), first.scope);
-            let within = reference.edges().iter().filter(|edge| alike.contains(*edge)).take(EDGES_ASKED);
-            for other in within.copied().chain([alike.network(), alike.broadcast(), somewhere_in(alike, luck)]) {
-                let second = ask.of(&snapshot, other.into());
-                prop_assert_eq!(&second, &first, "p{}: {} and {}", ask.pool, told, other);
-            }
-        }
-    }
-
-    #[test]
-    fn the_scope_of_an_answer_is_that_of_all_pools_that_were_consulted(
-        world in world(), health in health(), seed in any::<u64>(),
-    ) {
-        let (snapshot, reference) = (snapshot(&world, &health), Reference::new(&world));
-        let scopes = Scopes::new(&reference);
-        for (client, luck) in aimed(&reference, seed) {
-            let ask = Ask { pool: luck as usize % world.pools.len(), v4: luck & 64 == 0, draw: luck, source: client };
-            let scope = ask.of(&snapshot, client.into()).scope;
-            let (consulted, mentioned) = (scopes.consulted(&ask, &snapshot, client), scopes.reachable(ask.pool, client));
-            prop_assert!(scope <= mentioned, "p{} for {}: {} > {}", ask.pool, client, scope, mentioned);
-            prop_assert!(scope >= consulted, "p{} for {}: {} < {}", ask.pool, client, scope, consulted);
-            if scopes.is_plain(ask.pool) {
-                prop_assert_eq!(scope, consulted, "p{} for {}", ask.pool, client);
-            }
-        }
-    }
-
-    #[test]
-    fn pools_that_try_their_members_in_order_answer_with_the_first_that_is_up(
-        world in world_with(tries_in_order), health in health(), seed in any::<u64>(), resolver in any::<u64>(),
-    ) {
-        let (snapshot, reference) = (snapshot(&world, &health), Reference::new(&world));
-        let source = aim(&reference, resolver);
-        let simple: Vec<usize> = (0..world.pools.len()).filter(|pool| tries_in_order(&world, *pool)).collect();
-        for (client, luck) in aimed(&reference, seed) {
-            let ask = Ask { pool: simple[luck as usize % simple.len()], v4: luck & 64 == 0, draw: luck, source };
-            let served = Served {
-                reference: &reference,
-                usable: &|endpoint, region| health.verdict(&world, endpoint, region, ask.v4) != Verdict::Down,
-                serves: &|endpoint| serves(&world.endpoints[endpoint], ask.v4),
-                subnet: reference.place(client),
-                source: reference.place(source),
-            };
-            let wanted: Vec<IpAddr> = served.by(ask.pool).map(|endpoint| address(endpoint, ask.v4)).into_iter().collect();
-            prop_assert_eq!(ask.of(&snapshot, client.into()).addresses(), wanted, "p{} for {}", ask.pool, client);
-        }
-    }
-
-    #[test]
-    fn nobody_gets_out_of_a_fence(world in world_with(|world, pool| world.pools[pool].fence), health in health(), seed in any::<u64>()) {
-        let fenced: Vec<usize> = (0..world.pools.len()).filter(|pool| world.pools[*pool].fence).collect();
-        let (snapshot, reference) = (snapshot(&world, &health), Reference::new(&world));
-        for (client, luck) in aimed(&reference, seed) {
-            let ask = Ask { pool: fenced[luck as usize % fenced.len()], v4: luck & 64 == 0, draw: luck, source: client };
-            let given = ask.of(&snapshot, client.into());
-            let pool = &world.pools[ask.pool];
-            let order = reference.treatment(pool, &reference.place(client)).order;
-            let inside: Vec<Pick> = order.iter().flat_map(|member| world.reachable(pool.members[*member].pick)).collect();
-            let is_inside = |given: &IpAddr| {
-                (0..world.endpoints.len()).any(|number| {
-                    address(number, ask.v4) == *given && inside.contains(&Pick::Endpoint(number))
-                })
-            };
-            prop_assert!(given.addresses().iter().all(is_inside), "p{} for {}: {:?}", ask.pool, client, given);
-        }
-    }
-
-    #[test]
-    fn an_ipv4_client_within_ipv6_is_treated_as_what_it_is(
-        world in world(), health in health(), seed in any::<u64>(), resolver in any::<u64>(),
-    ) {
-        let (snapshot, reference) = (snapshot(&world, &health), Reference::new(&world));
-        let source = aim(&reference, resolver);
-        for (client, luck) in aimed(&reference, seed) {
-            let IpAddr::V4(v4) = inner(client) else { continue };
-            let ask = Ask { pool: luck as usize % world.pools.len(), v4: luck & 64 == 0, draw: luck, source };
-            let plain = ask.of(&snapshot, IpAddr::from(v4).into());
-            for (form, before) in embedded_forms(v4, luck) {
-                let embedded = ask.of(&snapshot, IpAddr::from(form).into());
-                prop_assert_eq!(&embedded.without_scope(), &plain.without_scope(), "p{}: {}", ask.pool, form);
-                match plain.scope {
-                    // All of IPv4 is alike, so that more of IPv6 may be.
-                    0 => prop_assert!(embedded.scope <= before, "p{}: {}", ask.pool, form),
-                    scope => prop_assert_eq!(embedded.scope, scope + before, "p{}: {}", ask.pool, form),
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn what_was_worked_out_beforehand_is_what_would_be_worked_out(
-        world in world(), health in health(), seed in any::<u64>(), resolver in any::<u64>(),
-    ) {
-        let (prepared, reference) = (snapshot(&world, &health), Reference::new(&world));
-        let mut walked = prepared.clone();
-        judge_pools(&walked.plan.inventory, &mut walked.health);
-        let source = aim(&reference, resolver);
-        for (client, luck) in aimed(&reference, seed) {
-            let ask = Ask { pool: luck as usize % world.pools.len(), v4: luck & 64 == 0, draw: luck, source };
-            let (before, at_once) = (ask.of(&prepared, client.into()), ask.of(&walked, client.into()));
-            prop_assert_eq!(before, at_once, "p{} for {}", ask.pool, client);
         }
     }
 
@@ -206,7 +88,7 @@ proptest! {
     fn a_world_in_the_mirror_is_steered_alike(choices in choices(), seed in any::<u64>()) {
         let (world, mirrored) = (World::of(choices.clone()).without_hubs(), World::of(choices).without_hubs().mirrored());
         let (plan, mirror, reference) = (world.plan(), mirrored.plan(), Reference::new(&world));
-        for (client, _) in aimed(&reference, seed) {
+        for (client, _) in aimed(&reference, seed, ADDRESSES) {
             for map in plan.inventory.map_ids() {
                 prop_assert_eq!(plan.geo.locate(map, client), mirror.geo.locate(map, client));
             }
@@ -218,6 +100,133 @@ proptest! {
             }
         }
     }
+}
+
+proptest! {
+    #![proptest_config(cases(WORLDS_ANSWERED))]
+
+    #[test]
+    fn all_clients_of_a_scope_get_the_same_answer(
+        world in world(), health in health(), seed in any::<u64>(), resolver in any::<u64>(),
+    ) {
+        let (snapshot, reference) = (snapshot(&world, &health), Reference::new(&world));
+        let source = aim(&reference, resolver);
+        for (client, luck) in aimed(&reference, seed, ADDRESSES_ANSWERED) {
+            let ask = Ask { pool: luck as usize % world.pools.len(), v4: luck & 64 == 0, draw: luck.rotate_left(20), source };
+            // What is told is a whole subnet: it gets what its first address gets.
+            let told = match luck & 128 {
+                0 => IpNet::from(client),
+                _ => block(client, (luck >> 8) as u8 % (1 + IpNet::from(client).max_prefix_len())),
+            };
+            let first = ask.of(&snapshot, told);
+            let alike = block(told.addr(), first.scope);
+            let within = reference.edges().iter().filter(|edge| alike.contains(*edge)).take(EDGES_ASKED);
+            for other in within.copied().chain([alike.network(), alike.broadcast(), somewhere_in(alike, luck)]) {
+                let second = ask.of(&snapshot, other.into());
+                prop_assert_eq!(&second, &first, "p{}: {} and {}", ask.pool, told, other);
+            }
+        }
+    }
+
+    #[test]
+    fn the_scope_of_an_answer_is_that_of_all_pools_that_were_consulted(
+        world in world(), health in health(), seed in any::<u64>(),
+    ) {
+        let (snapshot, reference) = (snapshot(&world, &health), Reference::new(&world));
+        let scopes = Scopes::new(&reference);
+        for (client, luck) in aimed(&reference, seed, ADDRESSES_ANSWERED) {
+            let ask = Ask { pool: luck as usize % world.pools.len(), v4: luck & 64 == 0, draw: luck, source: client };
+            let scope = ask.of(&snapshot, client.into()).scope;
+            let (consulted, mentioned) = (scopes.consulted(&ask, &snapshot, client), scopes.reachable(ask.pool, client));
+            prop_assert!(scope <= mentioned, "p{} for {}: {} > {}", ask.pool, client, scope, mentioned);
+            prop_assert!(scope >= consulted, "p{} for {}: {} < {}", ask.pool, client, scope, consulted);
+            if scopes.is_plain(ask.pool) {
+                prop_assert_eq!(scope, consulted, "p{} for {}", ask.pool, client);
+            }
+        }
+    }
+
+    #[test]
+    fn pools_that_try_their_members_in_order_answer_with_the_first_that_is_up(
+        world in world_with(tries_in_order), health in health(), seed in any::<u64>(), resolver in any::<u64>(),
+    ) {
+        let (snapshot, reference) = (snapshot(&world, &health), Reference::new(&world));
+        let source = aim(&reference, resolver);
+        let simple: Vec<usize> = (0..world.pools.len()).filter(|pool| tries_in_order(&world, *pool)).collect();
+        for (client, luck) in aimed(&reference, seed, ADDRESSES_ANSWERED) {
+            let ask = Ask { pool: simple[luck as usize % simple.len()], v4: luck & 64 == 0, draw: luck, source };
+            let served = Served {
+                reference: &reference,
+                usable: &|endpoint, region| health.verdict(&world, endpoint, region, ask.v4) != Verdict::Down,
+                serves: &|endpoint| serves(&world.endpoints[endpoint], ask.v4),
+                subnet: reference.place(client),
+                source: reference.place(source),
+            };
+            let wanted: Vec<IpAddr> = served.by(ask.pool).map(|endpoint| address(endpoint, ask.v4)).into_iter().collect();
+            prop_assert_eq!(ask.of(&snapshot, client.into()).addresses(), wanted, "p{} for {}", ask.pool, client);
+        }
+    }
+
+    #[test]
+    fn nobody_gets_out_of_a_fence(world in world_with(|world, pool| world.pools[pool].fence), health in health(), seed in any::<u64>()) {
+        let fenced: Vec<usize> = (0..world.pools.len()).filter(|pool| world.pools[*pool].fence).collect();
+        let (snapshot, reference) = (snapshot(&world, &health), Reference::new(&world));
+        for (client, luck) in aimed(&reference, seed, ADDRESSES_ANSWERED) {
+            let ask = Ask { pool: fenced[luck as usize % fenced.len()], v4: luck & 64 == 0, draw: luck, source: client };
+            let given = ask.of(&snapshot, client.into());
+            let pool = &world.pools[ask.pool];
+            let order = reference.treatment(pool, &reference.place(client)).order;
+            let inside: Vec<Pick> = order.iter().flat_map(|member| world.reachable(pool.members[*member].pick)).collect();
+            let is_inside = |given: &IpAddr| {
+                (0..world.endpoints.len()).any(|number| {
+                    address(number, ask.v4) == *given && inside.contains(&Pick::Endpoint(number))
+                })
+            };
+            prop_assert!(given.addresses().iter().all(is_inside), "p{} for {}: {:?}", ask.pool, client, given);
+        }
+    }
+
+    #[test]
+    fn an_ipv4_client_within_ipv6_is_treated_as_what_it_is(
+        world in world(), health in health(), seed in any::<u64>(), resolver in any::<u64>(),
+    ) {
+        let (snapshot, reference) = (snapshot(&world, &health), Reference::new(&world));
+        let source = aim(&reference, resolver);
+        for (client, luck) in aimed(&reference, seed, ADDRESSES_ANSWERED) {
+            let IpAddr::V4(v4) = inner(client) else { continue };
+            let ask = Ask { pool: luck as usize % world.pools.len(), v4: luck & 64 == 0, draw: luck, source };
+            let plain = ask.of(&snapshot, IpAddr::from(v4).into());
+            for (form, before) in embedded_forms(v4, luck) {
+                let embedded = ask.of(&snapshot, IpAddr::from(form).into());
+                prop_assert_eq!(&embedded.without_scope(), &plain.without_scope(), "p{}: {}", ask.pool, form);
+                match plain.scope {
+                    // All of IPv4 is alike, so that more of IPv6 may be.
+                    0 => prop_assert!(embedded.scope <= before, "p{}: {}", ask.pool, form),
+                    scope => prop_assert_eq!(embedded.scope, scope + before, "p{}: {}", ask.pool, form),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_worked_out_beforehand_is_what_would_be_worked_out(
+        world in world(), health in health(), seed in any::<u64>(), resolver in any::<u64>(),
+    ) {
+        let (prepared, reference) = (snapshot(&world, &health), Reference::new(&world));
+        let mut walked = prepared.clone();
+        judge_pools(&walked.plan.inventory, &mut walked.health);
+        let source = aim(&reference, resolver);
+        for (client, luck) in aimed(&reference, seed, ADDRESSES_ANSWERED) {
+            let ask = Ask { pool: luck as usize % world.pools.len(), v4: luck & 64 == 0, draw: luck, source };
+            let (before, at_once) = (ask.of(&prepared, client.into()), ask.of(&walked, client.into()));
+            prop_assert_eq!(before, at_once, "p{} for {}", ask.pool, client);
+        }
+    }
+}
+
+/// So many worlds, of which none is kept in a file: what is found becomes a test of its own.
+fn cases(worlds: u32) -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(worlds) }
 }
 
 fn choices() -> impl Strategy<Value = Vec<u64>> {
@@ -236,8 +245,12 @@ fn world_with(such: fn(&World, usize) -> bool) -> impl Strategy<Value = World> {
 }
 
 /// Clients to ask as, each with some luck of its own.
-fn aimed<'r>(reference: &'r Reference<'_>, seed: u64) -> impl Iterator<Item = (IpAddr, u64)> + 'r {
-    (0..ADDRESSES as u64).map(move |number| {
+fn aimed<'r>(
+    reference: &'r Reference<'_>,
+    seed: u64,
+    addresses: u64,
+) -> impl Iterator<Item = (IpAddr, u64)> + 'r {
+    (0..addresses).map(move |number| {
         let luck = scramble(seed ^ scramble(number));
         (aim(reference, luck), scramble(luck))
     })
@@ -500,9 +513,14 @@ fn scramble(bits: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// Worlds for each property, and addresses asked from in each: 12,800 cases a property.
+/// Worlds for each property of places, and addresses asked from in each: 12,800 cases. The reference takes its time for
+/// each address.
 const WORLDS: u32 = 160;
-const ADDRESSES: usize = 80;
+const ADDRESSES: u64 = 80;
+
+/// The same for each property of answers: what can go wrong there takes a world with a certain nest of pools.
+const WORLDS_ANSWERED: u32 = 512;
+const ADDRESSES_ANSWERED: u64 = 20;
 
 /// Of the edges within a scope, as many are asked from.
 const EDGES_ASKED: usize = 4;
