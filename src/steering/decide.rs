@@ -15,6 +15,7 @@ use std::mem::take;
 
 use smallvec::{SmallVec, smallvec};
 
+use crate::geo::Class;
 use crate::health::{HealthMap, Ready};
 use crate::model::{ClassId, EndpointId, Family, Inventory, OnDown, Pool, PoolId, RegionId, Use};
 use crate::steering::walk::{Found, Walk};
@@ -72,6 +73,7 @@ pub enum Outcome {
 }
 
 /// Decides what `pool` answers. Every transport, explain, tests and simulation come through here.
+#[inline]
 pub fn decide(
     pool: PoolId,
     request: &Request<'_>,
@@ -79,14 +81,28 @@ pub fn decide(
     health: &HealthMap,
     trace: &mut impl Trace,
 ) -> Decision {
+    let class = request.client.class(&inventory.pools[pool.index()]);
+    if let Some(class) = class.filter(|_| !trace.hears())
+        && let Some(ready) = health.ready(pool, class.id, request.family)
+    {
+        return ready.decision(class.scope);
+    }
+    walk(pool, class, request, inventory, health, trace)
+}
+
+/// Decides by a walk, for a client of this class of the pool's, if it is known.
+#[inline(never)]
+fn walk(
+    pool: PoolId,
+    class: Option<Class>,
+    request: &Request<'_>,
+    inventory: &Inventory,
+    health: &HealthMap,
+    trace: &mut impl Trace,
+) -> Decision {
     let mut met = Met::default();
-    let top = &inventory.pools[pool.index()];
-    if let Some(class) = request.client.class(top) {
-        let ready = if trace.hears() { None } else { health.ready(pool, class.id, request.family) };
-        if let Some(ready) = ready {
-            return ready.decision(class.scope);
-        }
-        met.note(top, class);
+    if let Some(class) = class {
+        met.note(&inventory.pools[pool.index()], class);
     }
     let (outcome, found) = work_out(pool, request, inventory, health, met, trace);
     found.decision(outcome)
