@@ -475,6 +475,20 @@ fn a_decision_that_no_draw_can_change_is_made_beforehand_until_the_map_changes()
     assert_eq!(ready(&scene, outer), Some(0));
 }
 
+#[test]
+fn what_goes_by_two_addresses_is_not_decided_beforehand() {
+    let mut scene = scene();
+    let inner = scene.world.pool("inner", Policy::Failover, &[E1, E2]);
+    let outer = scene.world.pool("outer", Policy::Failover, &[Use::Pool(inner)]);
+    scene.down(&[]);
+    prepare(&scene.world.inventory, &mut scene.health);
+    assert!(scene.health.ready(outer, ClassId(0), Family::V4).is_some());
+    scene.world.change(inner).client_subnet = false;
+    prepare(&scene.world.inventory, &mut scene.health);
+    assert_eq!(scene.health.ready(outer, ClassId(0), Family::V4), None, "the source may be of another class");
+    assert!(scene.health.ready(inner, ClassId(0), Family::V4).is_some());
+}
+
 /// What a random pool is like; members count backwards from it, into the pools and endpoints before it.
 #[derive(Clone, Debug)]
 struct Sketch {

@@ -5,28 +5,25 @@
 //!        `-------- reference: all rules, all lengths ------------------------------> equal?
 //! ```
 //!
-//! A world costs milliseconds and an address microseconds, so that each world is asked from many addresses: near the
-//! edges of prefixes, within IPv6, and anywhere. A case is an address in a world.
+//! A world costs milliseconds and an address microseconds, so that each world is asked from many addresses: near
+//! the edges of prefixes, within IPv6, and anywhere. A case is an address in a world.
 
+mod asking;
 mod reference;
 mod world;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use domain::base::iana::Rtype;
 use ipnet::IpNet;
 use proptest::prelude::*;
-use windrose::answer::explain::explain;
-use windrose::answer::{Answer, Client, Data, Ede, Query, Rcode, RecordSet, answer};
 use windrose::geo::Class;
-use windrose::health::{HealthMap, Verdict};
-use windrose::model::{EndpointId, Family, MapId, Name, Policy, PoolId, RegionId};
-use windrose::plan::Plan;
-use windrose::snapshot::Snapshot;
-use windrose::steering::{judge_pools, prepare};
+use windrose::health::Verdict;
+use windrose::model::{MapId, RegionId, SituationId};
+use windrose::steering::judge_pools;
 
-use reference::{EMBEDDED, Everywhere, Reference, Served, Treatment, block, embedded_forms, inner, serves};
-use world::{Endpoint, Pick, Pool, World};
+use asking::{Ask, Scopes, address, health, id, is_fenced, pools, snapshot, tries_in_order};
+use reference::{EMBEDDED, Everywhere, Reference, Served, block, embedded_forms, inner, serves};
+use world::{Pick, World};
 
 proptest! {
     #![proptest_config(cases(WORLDS))]
@@ -50,7 +47,9 @@ proptest! {
     }
 
     #[test]
-    fn every_pool_treats_a_client_by_its_place_as_far_as_the_scope_says(world in world(), seed in any::<u64>()) {
+    fn every_pool_treats_a_client_by_its_place_as_far_as_the_scope_says(
+        world in world(), seed in any::<u64>(),
+    ) {
         let (plan, reference) = (world.plan(), Reference::new(&world));
         for (number, sketch) in world.pools.iter().enumerate() {
             let pool = &plan.inventory.pools[id(&plan, number).index()];
@@ -72,11 +71,12 @@ proptest! {
     fn the_prefixes_of_a_map_are_all_addresses_each_once(world in world()) {
         let (plan, reference) = (world.plan(), Reference::new(&world));
         for map in plan.inventory.map_ids() {
-            let prefixes: Vec<(IpNet, RegionId)> = plan.geo.prefixes(map).map(|(net, situation)| {
-                (net, plan.inventory.situations[situation.index()].region(map))
-            }).collect();
+            let region = |situation: SituationId| plan.inventory.situations[situation.index()].region(map);
+            let prefixes: Vec<(IpNet, RegionId)> =
+                plan.geo.prefixes(map).map(|(net, situation)| (net, region(situation))).collect();
             for client in reference.edges().iter().filter(|edge| inner(**edge) == **edge) {
-                let holding: Vec<_> = prefixes.iter().copied().filter(|(net, _)| net.contains(client)).collect();
+                let holding = prefixes.iter().copied().filter(|(net, _)| net.contains(client));
+                let holding = Vec::from_iter(holding);
                 let located = plan.geo.locate(map, *client);
                 prop_assert_eq!(holding, vec![(block(*client, located.scope), located.region)]);
             }
@@ -86,7 +86,8 @@ proptest! {
     /// With every longitude negated, what lay across the date line still does, on the other side.
     #[test]
     fn a_world_in_the_mirror_is_steered_alike(choices in choices(), seed in any::<u64>()) {
-        let (world, mirrored) = (World::of(choices.clone()).without_hubs(), World::of(choices).without_hubs().mirrored());
+        let world = World::of(choices.clone()).without_hubs();
+        let mirrored = World::of(choices).without_hubs().mirrored();
         let (plan, mirror, reference) = (world.plan(), mirrored.plan(), Reference::new(&world));
         for (client, _) in aimed(&reference, seed, ADDRESSES) {
             for map in plan.inventory.map_ids() {
@@ -112,7 +113,7 @@ proptest! {
         let (snapshot, reference) = (snapshot(&world, &health), Reference::new(&world));
         let source = aim(&reference, resolver);
         for (client, luck) in aimed(&reference, seed, ADDRESSES_ANSWERED) {
-            let ask = Ask { pool: luck as usize % world.pools.len(), v4: luck & 64 == 0, draw: luck.rotate_left(20), source };
+            let ask = Ask::one_of(&pools(&world), luck, source);
             // What is told is a whole subnet: it gets what its first address gets.
             let told = match luck & 128 {
                 0 => IpNet::from(client),
@@ -121,7 +122,8 @@ proptest! {
             let first = ask.of(&snapshot, told);
             let alike = block(told.addr(), first.scope);
             let within = reference.edges().iter().filter(|edge| alike.contains(*edge)).take(EDGES_ASKED);
-            for other in within.copied().chain([alike.network(), alike.broadcast(), somewhere_in(alike, luck)]) {
+            let ends = [alike.network(), alike.broadcast(), somewhere_in(alike, luck)];
+            for other in within.copied().chain(ends) {
                 let second = ask.of(&snapshot, other.into());
                 prop_assert_eq!(&second, &first, "p{}: {} and {}", ask.pool, told, other);
             }
@@ -135,10 +137,11 @@ proptest! {
         let (snapshot, reference) = (snapshot(&world, &health), Reference::new(&world));
         let scopes = Scopes::new(&reference);
         for (client, luck) in aimed(&reference, seed, ADDRESSES_ANSWERED) {
-            let ask = Ask { pool: luck as usize % world.pools.len(), v4: luck & 64 == 0, draw: luck, source: client };
+            let ask = Ask::one_of(&pools(&world), luck, client);
             let scope = ask.of(&snapshot, client.into()).scope;
-            let (consulted, mentioned) = (scopes.consulted(&ask, &snapshot, client), scopes.reachable(ask.pool, client));
-            prop_assert!(scope <= mentioned, "p{} for {}: {} > {}", ask.pool, client, scope, mentioned);
+            let consulted = scopes.consulted(&ask, &snapshot, client);
+            let reachable = scopes.reachable(ask.pool, client);
+            prop_assert!(scope <= reachable, "p{} for {}: {} > {}", ask.pool, client, scope, reachable);
             prop_assert!(scope >= consulted, "p{} for {}: {} < {}", ask.pool, client, scope, consulted);
             if scopes.is_plain(ask.pool) {
                 prop_assert_eq!(scope, consulted, "p{} for {}", ask.pool, client);
@@ -148,13 +151,14 @@ proptest! {
 
     #[test]
     fn pools_that_try_their_members_in_order_answer_with_the_first_that_is_up(
-        world in world_with(tries_in_order), health in health(), seed in any::<u64>(), resolver in any::<u64>(),
+        world in world_with(tries_in_order), health in health(),
+        seed in any::<u64>(), resolver in any::<u64>(),
     ) {
         let (snapshot, reference) = (snapshot(&world, &health), Reference::new(&world));
         let source = aim(&reference, resolver);
-        let simple: Vec<usize> = (0..world.pools.len()).filter(|pool| tries_in_order(&world, *pool)).collect();
+        let simple = Vec::from_iter(pools(&world).into_iter().filter(|pool| tries_in_order(&world, *pool)));
         for (client, luck) in aimed(&reference, seed, ADDRESSES_ANSWERED) {
-            let ask = Ask { pool: simple[luck as usize % simple.len()], v4: luck & 64 == 0, draw: luck, source };
+            let ask = Ask::one_of(&simple, luck, source);
             let served = Served {
                 reference: &reference,
                 usable: &|endpoint, region| health.verdict(&world, endpoint, region, ask.v4) != Verdict::Down,
@@ -162,27 +166,30 @@ proptest! {
                 subnet: reference.place(client),
                 source: reference.place(source),
             };
-            let wanted: Vec<IpAddr> = served.by(ask.pool).map(|endpoint| address(endpoint, ask.v4)).into_iter().collect();
-            prop_assert_eq!(ask.of(&snapshot, client.into()).addresses(), wanted, "p{} for {}", ask.pool, client);
+            let wanted = Vec::from_iter(served.by(ask.pool).map(|endpoint| address(endpoint, ask.v4)));
+            let given = ask.of(&snapshot, client.into()).addresses();
+            prop_assert_eq!(given, wanted, "p{} for {}", ask.pool, client);
         }
     }
 
     #[test]
-    fn nobody_gets_out_of_a_fence(world in world_with(|world, pool| world.pools[pool].fence), health in health(), seed in any::<u64>()) {
-        let fenced: Vec<usize> = (0..world.pools.len()).filter(|pool| world.pools[*pool].fence).collect();
+    fn nobody_gets_out_of_a_fence(
+        world in world_with(is_fenced), health in health(), seed in any::<u64>(),
+    ) {
+        let fenced = Vec::from_iter(pools(&world).into_iter().filter(|pool| is_fenced(&world, *pool)));
         let (snapshot, reference) = (snapshot(&world, &health), Reference::new(&world));
         for (client, luck) in aimed(&reference, seed, ADDRESSES_ANSWERED) {
-            let ask = Ask { pool: fenced[luck as usize % fenced.len()], v4: luck & 64 == 0, draw: luck, source: client };
+            let ask = Ask::one_of(&fenced, luck, client);
             let given = ask.of(&snapshot, client.into());
             let pool = &world.pools[ask.pool];
             let order = reference.treatment(pool, &reference.place(client)).order;
-            let inside: Vec<Pick> = order.iter().flat_map(|member| world.reachable(pool.members[*member].pick)).collect();
-            let is_inside = |given: &IpAddr| {
-                (0..world.endpoints.len()).any(|number| {
-                    address(number, ask.v4) == *given && inside.contains(&Pick::Endpoint(number))
-                })
-            };
-            prop_assert!(given.addresses().iter().all(is_inside), "p{} for {}: {:?}", ask.pool, client, given);
+            let inside = order.iter().flat_map(|member| world.reachable(pool.members[*member].pick));
+            let inside: Vec<IpAddr> = inside.filter_map(|pick| match pick {
+                Pick::Endpoint(number) => Some(address(number, ask.v4)),
+                Pick::Pool(_) => None,
+            }).collect();
+            let all_are_inside = given.addresses().iter().all(|address| inside.contains(address));
+            prop_assert!(all_are_inside, "p{} for {}: {:?}", ask.pool, client, given);
         }
     }
 
@@ -194,7 +201,7 @@ proptest! {
         let source = aim(&reference, resolver);
         for (client, luck) in aimed(&reference, seed, ADDRESSES_ANSWERED) {
             let IpAddr::V4(v4) = inner(client) else { continue };
-            let ask = Ask { pool: luck as usize % world.pools.len(), v4: luck & 64 == 0, draw: luck, source };
+            let ask = Ask::one_of(&pools(&world), luck, source);
             let plain = ask.of(&snapshot, IpAddr::from(v4).into());
             for (form, before) in embedded_forms(v4, luck) {
                 let embedded = ask.of(&snapshot, IpAddr::from(form).into());
@@ -217,7 +224,7 @@ proptest! {
         judge_pools(&walked.plan.inventory, &mut walked.health);
         let source = aim(&reference, resolver);
         for (client, luck) in aimed(&reference, seed, ADDRESSES_ANSWERED) {
-            let ask = Ask { pool: luck as usize % world.pools.len(), v4: luck & 64 == 0, draw: luck, source };
+            let ask = Ask::one_of(&pools(&world), luck, source);
             let (before, at_once) = (ask.of(&prepared, client.into()), ask.of(&walked, client.into()));
             prop_assert_eq!(before, at_once, "p{} for {}", ask.pool, client);
         }
@@ -292,219 +299,6 @@ fn somewhere_in(block: IpNet, luck: u64) -> IpAddr {
     }
 }
 
-/// The id of a pool: compiled ones stand in another order.
-fn id(plan: &Plan, pool: usize) -> PoolId {
-    plan.inventory.pool(&Pick::Pool(pool).name()).expect("every pool is compiled")
-}
-
-/// What the probes found: a share of everything is down, differently in each region.
-#[derive(Clone, Copy, Debug)]
-struct Health {
-    seed: u64,
-    /// Of eight.
-    down: u64,
-}
-
-fn health() -> impl Strategy<Value = Health> {
-    (any::<u64>(), 0..=8u64).prop_map(|(seed, down)| Health { seed, down })
-}
-
-impl Health {
-    /// The verdict on an endpoint for a region. An endpoint that nothing watches may be drained, everywhere at once.
-    fn verdict(self, world: &World, endpoint: usize, region: usize, v4: bool) -> Verdict {
-        let luck = self.luck(world, endpoint, region, v4);
-        match luck & 7 {
-            share if share < self.down => Verdict::Down,
-            _ if luck & 8 == 0 => Verdict::Up,
-            _ => Verdict::Unknown,
-        }
-    }
-
-    fn luck(self, world: &World, endpoint: usize, region: usize, v4: bool) -> u64 {
-        let by_region = if world.endpoints[endpoint].watched { 2 * region as u64 + u64::from(v4) } else { 0 };
-        scramble(self.seed ^ scramble(endpoint as u64) ^ by_region)
-    }
-}
-
-/// A world with this health.
-fn snapshot(world: &World, health: &Health) -> Snapshot {
-    let plan = world.plan();
-    let mut map = HealthMap::new(&plan.inventory);
-    for endpoint in 0..world.endpoints.len() {
-        for region in 0..plan.inventory.regions.len() {
-            for family in Family::BOTH {
-                let v4 = family == Family::V4;
-                let luck = health.luck(world, endpoint, region, v4);
-                let standing = map.endpoint_mut(EndpointId::at(endpoint), RegionId::at(region), family);
-                standing.verdict = health.verdict(world, endpoint, region, v4);
-                (standing.moving, standing.stale) = (luck & 0x30 == 0, luck & 0x1c0 == 0);
-            }
-        }
-    }
-    judge_pools(&plan.inventory, &mut map);
-    prepare(&plan.inventory, &mut map);
-    Snapshot { generation: 1, plan, health: map }
-}
-
-/// A question for the name of a pool.
-#[derive(Clone, Copy, Debug)]
-struct Ask {
-    pool: usize,
-    v4: bool,
-    draw: u64,
-    /// Who sends it.
-    source: IpAddr,
-}
-
-/// What was answered.
-#[derive(Clone, Debug, PartialEq)]
-struct Given<'s> {
-    rcode: Rcode,
-    records: Vec<RecordSet<'s>>,
-    ede: Option<Ede>,
-    scope: u8,
-}
-
-impl Ask {
-    /// Asks on behalf of a subnet.
-    fn of(self, snapshot: &Snapshot, told: IpNet) -> Given<'_> {
-        self.with(told, |query| {
-            let Answer { rcode, answer, authority, ede, scope, .. } = answer(query, snapshot, &mut ());
-            Given { rcode, records: answer.into_iter().chain(authority).collect(), ede, scope }
-        })
-    }
-
-    fn with<R>(self, told: IpNet, ask: impl FnOnce(&Query<'_>) -> R) -> R {
-        let name: Name = format!("p{}.example.org", self.pool).parse().expect("a name");
-        let qtype = if self.v4 { Rtype::A } else { Rtype::AAAA }.to_int();
-        let client = Client { source: self.source, subnet: Some(told) };
-        ask(&Query { name: name.as_slice(), qtype, client, draw: self.draw })
-    }
-}
-
-impl Given<'_> {
-    fn addresses(&self) -> Vec<IpAddr> {
-        let of_set = |set: &RecordSet<'_>| -> Vec<IpAddr> {
-            match &set.data {
-                Data::A(addresses) => addresses.iter().map(|address| IpAddr::V4(*address)).collect(),
-                Data::Aaaa(addresses) => addresses.iter().map(|address| IpAddr::V6(*address)).collect(),
-                _ => Vec::new(),
-            }
-        };
-        self.records.iter().flat_map(of_set).collect()
-    }
-
-    fn without_scope(&self) -> Self {
-        Self { scope: 0, ..self.clone() }
-    }
-}
-
-/// The address that a query for an endpoint is answered with.
-fn address(endpoint: usize, v4: bool) -> IpAddr {
-    if v4 { Endpoint::v4(endpoint).into() } else { Endpoint::v6(endpoint).into() }
-}
-
-/// Whether the first member that is up is all that comes out of a pool: the reference knows no fractions, no draws and
-/// no host names.
-fn tries_in_order(world: &World, pool: usize) -> bool {
-    let in_order =
-        |policy| matches!(policy, Policy::Failover | Policy::Nearest | Policy::Latency | Policy::Geo);
-    world.gives_addresses(pool)
-        && world.reachable_pools(pool).all(|pool| {
-            in_order(pool.policy) && !pool.trickle && pool.min_up.is_none() && pool.answers.unwrap_or(1) == 1
-        })
-}
-
-/// How far what each pool does holds.
-struct Scopes<'w> {
-    world: &'w World,
-    pools: Vec<Everywhere<Treatment>>,
-    regions: Everywhere<usize>,
-}
-
-impl<'w> Scopes<'w> {
-    fn new(reference: &Reference<'w>) -> Self {
-        let of_pool = |pool| reference.everywhere(|place| reference.treatment(pool, place));
-        Self {
-            world: reference.world,
-            pools: reference.world.pools.iter().map(of_pool).collect(),
-            regions: reference.everywhere(|place| place.regions[0]),
-        }
-    }
-
-    /// The scope of one pool alone.
-    fn of(&self, pool: usize, client: IpAddr) -> u8 {
-        let sketch = &self.world.pools[pool];
-        if !believes(self.world, sketch) {
-            return 0;
-        }
-        self.pools[pool].scope(client)
-    }
-
-    /// Of all pools that an answer says it entered.
-    fn consulted(&self, ask: &Ask, snapshot: &Snapshot, client: IpAddr) -> u8 {
-        let explanation = ask.with(client.into(), |query| explain(query, snapshot));
-        let decisions = explanation.lookups.iter().flat_map(|lookup| &lookup.decisions);
-        let pools = decisions.flat_map(|decided| &decided.pools).map(|look| &look.pool);
-        let number = |name: &String| name[1..].parse::<usize>().expect("pools are numbered");
-        pools.map(|name| self.of(number(name), client)).max().unwrap_or(0)
-    }
-
-    /// Of all that could be consulted.
-    fn reachable(&self, pool: usize, client: IpAddr) -> u8 {
-        let scopes = self.world.reachable(Pick::Pool(pool)).into_iter().map(|pick| {
-            let Pick::Pool(id) = pick else { return 0 };
-            let pool = &self.world.pools[id];
-            let sticky = if is_sticky(self.world, pool) { sticky_scope(client) } else { 0 };
-            let region = if self.asks_for_the_region(pool) { self.regions.scope(client) } else { 0 };
-            self.of(id, client).max(sticky).max(region)
-        });
-        scopes.max().unwrap_or(0)
-    }
-
-    /// Whether a pool falls back to an endpoint that is judged by region.
-    fn asks_for_the_region(&self, pool: &Pool) -> bool {
-        let watched = |pick| matches!(pick, Pick::Endpoint(id) if self.world.endpoints[id].watched);
-        believes(self.world, pool) && pool.fallback.is_some_and(watched)
-    }
-
-    /// Whether all that an answer rests on is where the pools that it says it entered treat clients alike: beside a host
-    /// name, what the other family would get is consulted too; a fallback may ask for the region; and who is sticky and up
-    /// hashes the client.
-    fn is_plain(&self, pool: usize) -> bool {
-        let plain = |pool| !self.asks_for_the_region(pool) && !is_sticky(self.world, pool);
-        self.world.gives_addresses(pool) && self.world.reachable_pools(pool).all(plain)
-    }
-}
-
-/// Whether a pool goes by the client subnet.
-fn believes(world: &World, pool: &Pool) -> bool {
-    pool.client_subnet && world.maps[pool.map].client_subnet
-}
-
-/// Whether a pool goes by a hash of the client subnet.
-fn is_sticky(world: &World, pool: &Pool) -> bool {
-    pool.sticky && believes(world, pool)
-}
-
-/// The prefix that a sticky pool hashes; shorter of none that shows IPv4 clients too, who are hashed as what they are.
-fn sticky_scope(client: IpAddr) -> u8 {
-    let holds = |length: &u8| {
-        EMBEDDED.iter().any(|(prefix, ..)| block(client, *length).contains(&IpNet::V6(*prefix)))
-    };
-    match (client, inner(client)) {
-        (IpAddr::V6(_), IpAddr::V6(_)) => {
-            (56..=128).find(|length| !holds(length)).expect("one address is no prefix")
-        }
-        _ => {
-            24 + EMBEDDED
-                .iter()
-                .find(|(prefix, ..)| IpNet::V6(*prefix).contains(&client))
-                .map_or(0, |kind| kind.1)
-        }
-    }
-}
-
 /// Every bit of the input changes half of the output (SplitMix64).
 fn scramble(bits: u64) -> u64 {
     let bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -513,8 +307,8 @@ fn scramble(bits: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// Worlds for each property of places, and addresses asked from in each: 12,800 cases. The reference takes its time for
-/// each address.
+/// Worlds for each property of places, and addresses asked from in each: 12,800 cases. The reference takes its
+/// time for each address.
 const WORLDS: u32 = 160;
 const ADDRESSES: u64 = 80;
 

@@ -109,8 +109,8 @@ impl<'w> Reference<'w> {
         }
     }
 
-    /// Those in the client's own region first if that is all that is known of it; then by distance; as written where
-    /// that is equal.
+    /// Those in the client's own region first if that is all that is known of it; then by distance; as written
+    /// where that is equal.
     fn by_distance(&self, pool: &Pool, place: &Place) -> Vec<usize> {
         let world = &self.world.maps[0];
         let own = place.regions[0];
@@ -163,7 +163,8 @@ impl<'w> Reference<'w> {
     }
 }
 
-/// The members in the order in which they are tried when nothing is up: where no rule holds and no fence forbids it, all.
+/// The members in the order in which they are tried when nothing is up: where no rule holds and no fence forbids
+/// it, all.
 pub fn last_resort(pool: &Pool, order: Vec<usize>) -> Vec<usize> {
     if order.is_empty() && !pool.fence { all(pool) } else { order }
 }
@@ -172,8 +173,8 @@ fn all(pool: &Pool) -> Vec<usize> {
     (0..pool.members.len()).collect()
 }
 
-/// Those whose rule holds the region, the most specific first; then the default one, from which a fence keeps those
-/// for whom there is a rule.
+/// Those whose rule holds the region, the most specific first; then the default one, from which a fence keeps
+/// those for whom there is a rule.
 fn by_rule(pool: &Pool, region: usize) -> Vec<usize> {
     let holds = |member: &usize| pool.members[*member].regions.contains(&region);
     let mut order: Vec<usize> = all(pool).into_iter().filter(holds).collect();
@@ -248,8 +249,8 @@ fn coordinates((latitude, longitude): (f64, f64)) -> Coordinates {
     Coordinates { latitude, longitude }
 }
 
-/// What a question comes to for every address: from each edge to the next it is the same; or, for IPv6 addresses that
-/// hold an IPv4 address, what it comes to for that one.
+/// What a question comes to for every address: from each edge to the next it is the same. `None`: for IPv6
+/// addresses that hold an IPv4 address it is what it comes to for that one.
 pub struct Everywhere<T> {
     v4: Vec<(IpAddr, Option<T>)>,
     v6: Vec<(IpAddr, Option<T>)>,

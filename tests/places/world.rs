@@ -169,7 +169,7 @@ impl World {
         Arc::new(plan.expect("without errors there is a plan"))
     }
 
-    /// What can come out of a pick, however deep and whatever is down: all pools and endpoints, itself among them.
+    /// What can come out of a pick, however deep and whatever is down: pools and endpoints, itself among them.
     pub fn reachable(&self, from: Pick) -> Vec<Pick> {
         let mut reached = vec![from];
         let mut next = 0;
@@ -535,7 +535,7 @@ const POLICIES: [Policy; 8] = [
     Policy::Geo,
 ];
 
-/// Some are near each other across the date line, some are at a pole, two are the same, two are one place by two names.
+/// Some are near each other across the date line, some at a pole, two are the same, two one place by two names.
 const PLACES: [(f64, f64); 12] = [
     (50.11, 8.68),
     (39.04, -77.49),

@@ -393,6 +393,31 @@ mod tests {
         assert!(by_place(compiled.pool("outer")));
     }
 
+    const ELSEWHERE_IN_ASIA: &str = "[regions.ap]\nclients = [\"net:198.51.100.0/24\"]\n";
+
+    #[test]
+    fn the_region_matters_only_where_a_rule_lets_the_pool_come_to_a_watched_member() {
+        let compiled = compile(&format!(
+            "{WORLD}{ELSEWHERE_IN_ASIA}[pools.www]\npolicy = \"geo\"\n\
+             members = [{{ use = \"iad\", regions = [\"us\"] }}, {{ use = \"cdn\", regions = [\"eu\", \"ap\"] }}]\n"
+        ));
+        assert_eq!(compiled.pool("www").treatments.len(), 2, "`eu` and `ap` are alike");
+    }
+
+    #[test]
+    fn where_no_rule_holds_the_last_resort_asks_what_nested_pools_have() {
+        let compiled = compile(&format!(
+            "{WORLD}{ELSEWHERE_IN_ASIA}[pools.inner]\npolicy = \"geo\"\nfence = true\non_down = \"nodata\"\n\
+             members = [{{ use = \"cdn\", regions = [\"eu\"] }}]\n\
+             [pools.www]\npolicy = \"geo\"\nmembers = [{{ use = \"inner\", regions = [\"us\"] }}]\n"
+        ));
+        assert_eq!(
+            compiled.pool("www").treatments.len(),
+            3,
+            "for `eu` the inner pool has something, for `ap` not"
+        );
+    }
+
     #[test]
     fn the_region_does_not_matter_where_there_is_one() {
         let compiled = compile(
