@@ -55,7 +55,13 @@ fn text(view: &View<'_>) -> String {
         }
     }
     let (partitions, bytes) = plan.geo.size();
-    let _ = writeln!(text, "  maps        {partitions} partitions of clients, {} KiB", bytes / 1024);
+    let facts = plan.geo.facts().bytes();
+    let _ = writeln!(
+        text,
+        "  maps        {partitions} partitions of clients, {} KiB; facts about them, {} KiB",
+        bytes / 1024,
+        facts / 1024
+    );
     for probe in &view.probes {
         let region = &plan.inventory.regions[probe.region.index()].name;
         let fresh = if probe.fresh { "" } else { ", stale" };
@@ -156,6 +162,7 @@ fn geography(view: &View<'_>) -> Value {
         "databases": view.databases.iter().map(database).collect::<Value>(),
         "partitions": partitions,
         "partitions_bytes": bytes,
+        "facts_bytes": view.snapshot.plan.geo.facts().bytes(),
     })
 }
 

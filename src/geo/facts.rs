@@ -92,6 +92,11 @@ impl Facts {
         self.v4.starts.len() + self.v6.starts.len()
     }
 
+    /// What is kept of them, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.v4.bytes() + self.v6.bytes() + size_of_val(&*self.records)
+    }
+
     /// Several databases as one: of each fact the first that knows it counts. A later one adds its subdivisions
     /// and coordinates only where it does not name another country: they belong together.
     pub fn layered(layers: impl IntoIterator<Item = Arc<Facts>>) -> Arc<Facts> {
@@ -319,6 +324,10 @@ impl<A: Number> Runs<A> {
             self.starts.push(start);
             self.values.push(value);
         }
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&*self.starts) + size_of_val(&*self.values)
     }
 
     /// The value at an address.
