@@ -94,9 +94,10 @@ impl steering::Trace for Recorder<'_> {
             }
             Step::PoolDown(id) => {
                 let pool = &self.snapshot.plan.inventory.pools[id.index()];
-                let situation = self.treatment(pool).situation;
-                let standing = self.snapshot.health.pool(id, situation, self.family);
-                self.note(id, words::pool_down(pool, standing, self.family));
+                let treatment = self.treatment(pool);
+                let standing = self.snapshot.health.pool(id, treatment.situation, self.family);
+                let order = pool.order_of(treatment);
+                self.note(id, words::pool_down(pool, standing, order, self.family));
             }
             Step::Fallback { pool, to } => {
                 self.note(pool, format!("falls back to {}", self.described(to)));

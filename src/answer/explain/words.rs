@@ -133,8 +133,11 @@ pub(super) fn passed_over(reason: Skip, family: Family) -> String {
     }
 }
 
-/// Why a pool counts as down.
-pub(super) fn pool_down(pool: &Pool, standing: PoolStanding, family: Family) -> String {
+/// Why a pool counts as down for a client who is given its members in this order.
+pub(super) fn pool_down(pool: &Pool, standing: PoolStanding, order: &[u16], family: Family) -> String {
+    if order.is_empty() {
+        return "no member is for this client".into();
+    }
     if !standing.addresses && !standing.names {
         return format!("nobody has {family}");
     }
