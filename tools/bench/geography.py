@@ -9,10 +9,10 @@ with the address of the client's country. Clients are told apart by the client s
 import bisect
 import ipaddress
 import random
+import subprocess
 import sys
 
 import common
-import mmdb
 
 NAME = "www.example.org"
 COUNTRIES = {"AU": "OC", "BR": "SA", "DE": "EU", "GB": "EU", "IN": "AS", "JP": "AS", "US": "NA", "ZA": "AF"}
@@ -38,14 +38,23 @@ class World:
         blocks = range(first, beyond, 1 << 32 - SHORTEST)
         self.networks = [network for block in blocks for network in parts(block, SHORTEST, chance)]
         self.starts = [start for start, _, _ in self.networks]
-        places = {country: place(country, continent) for country, continent in COUNTRIES.items()}
         self.database, self.subnets = path / "world.mmdb", path / "subnets"
-        mmdb.write(self.database, "GeoLite2-Country", self.networks, places)
+        self.make_database()
         self.clients = [
             ipaddress.ip_network((address, LONGEST))
             for address in chance.sample(range(first, beyond, 1 << 32 - LONGEST), CLIENTS)
         ]
         self.subnets.write_text("".join(f"{client}\n" for client in self.clients))
+
+    def make_database(self):
+        """By `make-mmdb`, which is built by then: a Country database for IPv4."""
+        lines = "".join(
+            f"{ipaddress.ip_address(start)}/{length} continent={COUNTRIES[country]} country={country}\n"
+            for start, length, country in self.networks
+        )
+        command = [common.TARGET / "release/examples/make-mmdb", self.database, "--model", "country"]
+        form = ["--record-bits", "32", "--ip-version", "4"]
+        subprocess.run([*command, *form], input=lines, text=True, check=True)
 
     def countries(self, subnet):
         """The countries that are in a subnet."""
@@ -69,11 +78,6 @@ def parts(start, length, chance):
         middle = start + (1 << 31 - length)
         return parts(start, length + 1, chance) + parts(middle, length + 1, chance)
     return [(start, length, chance.choice(list(COUNTRIES)))]
-
-
-def place(country, continent):
-    """What the Country model says of a network, as far as anybody here asks."""
-    return {"continent": {"code": continent}, "country": {"iso_code": country}}
 
 
 def gdnsd(world, path, port):

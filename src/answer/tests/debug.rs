@@ -172,7 +172,7 @@ fn a_pool_without_ipv4_is_told_for_ipv6() {
 fn a_pool_that_goes_by_the_resolver_says_so_and_one_that_answers_nothing_too() {
     let (strings, ..) = told(&world(), "_law.example.org", "203.0.113.1", Some("198.51.100.0/24"));
     assert_eq!(strings[2], "region eu (net:198.51.96.0/20)");
-    let because = "because pool law geo (by its source 203.0.113.1, on map legal in other (the default)): nobody has ipv4";
+    let because = "because pool law geo (by its source 203.0.113.1, on map legal in other (the default)): no member is for this client";
     assert_eq!(strings[4..], ["scope /0", "pool law: no data", because, "because so no data"]);
 }
 

@@ -152,9 +152,12 @@ impl<'t> Reader<'_, 't> {
         self.tokens.expect(what)
     }
 
-    /// Makes sure that there is another word, and leaves it there.
+    /// Makes sure that there is another word, and more than quotes in it, and leaves it there.
     fn some(&mut self, what: &str) -> Result<(), Fault> {
         let token = self.word(what)?;
+        if token.raw.is_empty() {
+            return Err(token.fault("rdata", "is empty"));
+        }
         self.tokens.unread(token);
         Ok(())
     }
@@ -486,6 +489,13 @@ mod tests {
         assert_eq!(data("A", r"\# 4 0A000001").unwrap(), [10, 0, 0, 1]);
         assert_eq!(data("HIP", r"\# 1 00").unwrap(), [0]);
         assert_eq!(data("TXT", r#""\#" 1 00"#).unwrap(), b"\x01#\x011\x0200");
+    }
+
+    #[test]
+    fn empty_quotes_are_no_data() {
+        for (mnemonic, text) in [("DHCID", "\"\""), ("DS", "1 13 2 \"\""), ("DNSKEY", "256 3 13 \"\"")] {
+            assert!(data(mnemonic, text).is_err(), "{mnemonic} {text}");
+        }
     }
 
     #[test]
