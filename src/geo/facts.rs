@@ -87,11 +87,6 @@ impl Facts {
         self.knows
     }
 
-    /// Runs of addresses that differ in what is known of them.
-    pub fn runs(&self) -> usize {
-        self.v4.starts.len() + self.v6.starts.len()
-    }
-
     /// What is kept of them, in bytes.
     pub fn bytes(&self) -> usize {
         self.v4.bytes() + self.v6.bytes() + size_of_val(&*self.records)
