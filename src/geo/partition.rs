@@ -22,7 +22,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use crate::geo::embedded::EMBEDDINGS;
-use crate::geo::trie::{TRIE_CLASSES_MAX, Trie};
+use crate::geo::trie::{Shape, TRIE_CLASSES_MAX, Trie};
 
 /// Clients divided into classes that are treated alike: one merged prefix tree for each family.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ impl Partition {
         let of_all_v4 = (v4.len() == 1).then(|| v4[0].1);
         let v6 = v6.into_iter().inspect(|run| assert!(run.1 < CLASSES_MAX, "fewer classes than CLASSES_MAX"));
         let v6: Vec<_> = merged(with_embeddings(v6, of_all_v4)).collect();
-        Self { v4: Trie::compile(&v4, V4_RUNS_PER_NODE), v6: Trie::compile(&v6, V6_RUNS_PER_NODE) }
+        Self { v4: Trie::compile(&v4, V4_SHAPE), v6: Trie::compile(&v6, V6_SHAPE) }
     }
 
     /// All clients are in class 0.
@@ -155,10 +155,10 @@ fn with_embeddings(
 }
 
 /// IPv4 is full: with a million networks the first table divides it down to /24, and one step is enough.
-const V4_RUNS_PER_NODE: usize = 2;
+const V4_SHAPE: Shape = Shape { directory_bits: 0, runs_per_node: 1 };
 
-/// IPv6 crowds into the blocks of the registries: most nodes of the first table are for nothing.
-const V6_RUNS_PER_NODE: usize = 16;
+/// IPv6 crowds into the blocks of the registries, most of which are /12.
+const V6_SHAPE: Shape = Shape { directory_bits: 12, runs_per_node: 16 };
 
 #[cfg(test)]
 mod tests {
@@ -175,7 +175,7 @@ mod tests {
             assert_eq!(find(&partition, client), (0, 0), "{client}");
         }
         assert_eq!(listed(&partition), ["0.0.0.0/0 0", "::/0 0"]);
-        assert!(partition.bytes() < 100);
+        assert!(partition.bytes() < 200);
     }
 
     #[test]
