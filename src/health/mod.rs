@@ -13,6 +13,6 @@ mod tracker;
 mod vote;
 
 pub use map::{Control, HealthMap, Hold, PoolStanding, Ready, Standing, Verdict};
-pub use report::{Kind, Opinion, Report, TargetReport};
+pub use report::{Agent, Kind, Opinion, Report, TargetReport};
 pub use tracker::{Outcome, Tracker, TrackerSettings, Turn};
 pub use vote::{Basis, Evidence, Vote, judge};

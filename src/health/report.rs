@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::Moment;
+
 /// What one probe holds of one target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -48,6 +50,20 @@ pub enum Kind {
     Other,
 }
 
+/// What an endpoint says of itself in a reply, as HAProxy's agent-check: how much it wants of what it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Agent {
+    /// All of it.
+    Up,
+    /// Nothing new: as an operator's drain.
+    Drain,
+    /// Nothing: it fails.
+    Down,
+    /// This many percent of its weight, 1..=100.
+    Share(u8),
+}
+
 /// The whole of a probe's opinions at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -58,6 +74,10 @@ pub struct Report {
     /// Grows by one with each report of this probe; starts from the wall clock in milliseconds, so that
     /// it grows over a restart too. An older number never replaces a newer one.
     pub number: u64,
+    /// Drawn when the probe started: two probes that run under one name differ in it.
+    pub instance: u64,
+    /// When it was sent, by the probe's clock.
+    pub sent: Moment,
     /// How often this probe reports, in milliseconds: three of these without one and its votes are stale.
     pub interval_ms: u32,
     /// One entry for each target the probe was asked to check.
@@ -84,6 +104,8 @@ pub struct TargetReport {
     pub age_ms: u64,
     /// When the certificate ends, in seconds since 1970, if the check saw one.
     pub certificate_end: Option<i64>,
+    /// What the endpoint said of itself in the last reply, if its monitor asks for that.
+    pub agent: Option<Agent>,
 }
 
 impl Kind {

@@ -62,10 +62,12 @@ fn report(text: &str) -> Report {
             rtt_us: None,
             age_ms: 0,
             certificate_end: None,
+            agent: None,
         }
     };
     let targets = words.map(target).collect();
-    Report { probe: probe.into(), region: region.into(), number, interval_ms: 2000, targets }
+    let (probe, region) = (probe.into(), region.into());
+    Report { probe, region, number, instance: 0, sent: Moment(0), interval_ms: 2000, targets }
 }
 
 /// A keeper with a pen: what it tells is written down.

@@ -1,6 +1,7 @@
 //! The life of a probe: follows its assignments, and reports.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::mem;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -71,6 +72,8 @@ struct Probe {
     watched: Vec<Watched>,
     /// The number of the next report.
     number: u64,
+    /// Tells this process from another that runs under the same name.
+    instance: u64,
 }
 
 /// A target that is being checked. Dropping it ends that.
@@ -97,7 +100,9 @@ impl Probe {
             complained: Mutex::new(None),
         };
         let number = clock.now().0;
-        Self { config, shared: Arc::new(shared), epoch: Instant::now(), watched: Vec::new(), number }
+        let instance = RandomState::new().hash_one(number);
+        let (shared, epoch) = (Arc::new(shared), Instant::now());
+        Self { config, shared, epoch, watched: Vec::new(), number, instance }
     }
 
     /// Follows what it should check from now on.
@@ -150,6 +155,8 @@ impl Probe {
             probe: Arc::clone(&self.config.name),
             region: Arc::clone(&self.config.region),
             number,
+            instance: self.instance,
+            sent: now,
             interval_ms: u32::try_from(self.config.report_interval.as_millis()).unwrap_or(u32::MAX),
             targets: self.watched.iter().map(|watched| watched.target.report(now)).collect(),
         }

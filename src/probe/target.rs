@@ -123,6 +123,7 @@ impl Target {
             rtt_us: held.rtt.map(|rtt| u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX)),
             age_ms: u64::try_from(now.since(held.tracker.since()).as_millis()).unwrap_or(u64::MAX),
             certificate_end: held.certificate_end,
+            agent: None,
         }
     }
 

@@ -294,6 +294,8 @@ impl<'w> World<'w> {
             region: probe.region.as_str().into(),
             targets: targets.collect(),
             number: standin.number,
+            instance: 0,
+            sent: self.now,
             interval_ms: REPORT_INTERVAL_MS as u32,
         };
         self.apply(Event::Report(report))
@@ -368,6 +370,7 @@ impl Standin {
             rtt_us: None,
             age_ms: 0,
             certificate_end: None,
+            agent: None,
         }
     }
 }
