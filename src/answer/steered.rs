@@ -3,13 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
+use smallvec::SmallVec;
 
 use crate::answer::lookup::{A, AAAA, ANY, CNAME, Lookup, Next};
 use crate::answer::trace::Trace;
 use crate::answer::{Client, Data, Ede, Owner, Query, Rcode, RecordSet};
 use crate::geo::Geo;
 use crate::geo::embedded::{EMBEDDINGS, Embedding};
-use crate::model::{Endpoint, EndpointId, Family, Reach};
+use crate::model::{EndpointId, Family, Reach};
 use crate::plan::zone::Node;
 use crate::plan::{Steered, SteeredId};
 use crate::steering::{Decision, Outcome, Request, Whereabouts, decide};
@@ -98,38 +99,29 @@ fn endpoints<'s, T: Trace>(
     owner: Owner<'s>,
 ) -> Next<'s> {
     let table = &lookup.snapshot.plan.inventory.endpoints;
-    let reached = || chosen.iter().map(|id| &table[id.index()]);
-    if let Some(name) = reached().find_map(name) {
-        lookup.answer.answer.push(RecordSet { owner, rtype: CNAME, ttl, data: Data::Target(name) });
-        return lookup.follow(name).filter(|_| lookup.query.qtype != ANY);
+    let (mut v4, mut v6) = (SmallVec::new(), SmallVec::new());
+    for id in chosen {
+        match &table[id.index()].reach {
+            Reach::Name(name) => {
+                lookup.answer.answer.push(RecordSet {
+                    owner,
+                    rtype: CNAME,
+                    ttl,
+                    data: Data::Target(name.as_slice()),
+                });
+                return lookup.follow(name.as_slice()).filter(|_| lookup.query.qtype != ANY);
+            }
+            Reach::Addresses { v4: Some(address), .. } if family == Family::V4 => v4.push(*address),
+            Reach::Addresses { v6: Some(address), .. } if family == Family::V6 => v6.push(*address),
+            Reach::Addresses { .. } => {}
+        }
     }
     let (rtype, data) = match family {
-        Family::V4 => (A, Data::A(reached().filter_map(v4).collect())),
-        Family::V6 => (AAAA, Data::Aaaa(reached().filter_map(v6).collect())),
+        Family::V4 => (A, Data::A(v4)),
+        Family::V6 => (AAAA, Data::Aaaa(v6)),
     };
     lookup.answer.answer.push(RecordSet { owner, rtype, ttl, data });
     None
-}
-
-fn name(endpoint: &Endpoint) -> Option<&[u8]> {
-    match &endpoint.reach {
-        Reach::Name(name) => Some(name.as_slice()),
-        Reach::Addresses { .. } => None,
-    }
-}
-
-fn v4(endpoint: &Endpoint) -> Option<Ipv4Addr> {
-    match endpoint.reach {
-        Reach::Addresses { v4, .. } => v4,
-        Reach::Name(_) => None,
-    }
-}
-
-fn v6(endpoint: &Endpoint) -> Option<Ipv6Addr> {
-    match endpoint.reach {
-        Reach::Addresses { v6, .. } => v6,
-        Reach::Name(_) => None,
-    }
 }
 
 /// What the client should know (RFC 8914).
