@@ -382,9 +382,18 @@ pub struct Pool {
     pub fence: bool,
     /// The draw is a hash of the client subnet.
     pub sticky: bool,
+    /// Index [`Family::index`]: whether a member can answer with the family, or with a host name.
+    pub serves: [bool; 2],
 }
 
 impl Pool {
+    /// Whether it treats some clients otherwise than others when they ask for this family: not where no member
+    /// has an address of it, whoever asks.
+    #[inline]
+    pub fn tells_apart(&self, family: Family) -> bool {
+        self.treatments.len() > 1 && self.serves[family.index()]
+    }
+
     /// Members in one pool at most.
     pub const MEMBERS_MAX: usize = 4096;
     /// Members in one answer at most: eight AAAA records fit 512 bytes with room for the name.

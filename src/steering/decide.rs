@@ -81,7 +81,7 @@ pub fn decide(
     health: &HealthMap,
     trace: &mut impl Trace,
 ) -> Decision {
-    let class = request.client.class(&inventory.pools[pool.index()]);
+    let class = request.client.class(&inventory.pools[pool.index()], request.family);
     if let Some(class) = class.filter(|_| !trace.hears())
         && let Some(ready) = health.ready(pool, class.id, request.family)
     {
@@ -102,7 +102,7 @@ fn walk(
 ) -> Decision {
     let mut met = Met::default();
     if let Some(class) = class {
-        met.note(&inventory.pools[pool.index()], class);
+        met.note(&inventory.pools[pool.index()], request.family, class);
     }
     let (outcome, found) = work_out(pool, request, inventory, health, met, trace);
     found.decision(outcome)

@@ -79,6 +79,7 @@ impl World {
             trickle: 0,
             fence: false,
             sticky: false,
+            serves: [true; 2],
         });
         PoolId::at(self.inventory.pools.len() - 1)
     }

@@ -60,13 +60,14 @@ impl<'w, T: Trace> Walk<'w, T> {
     /// Asks how a pool treats the client: from here on the scope speaks for that too.
     #[inline]
     pub fn meet(&mut self, pool: &Pool) -> Treatment {
-        let known = self.met.class(pool);
-        let Some(class) = known.or_else(|| self.request.client.class(pool)) else {
+        let family = self.request.family;
+        let known = self.met.class(pool, family);
+        let Some(class) = known.or_else(|| self.request.client.class(pool, family)) else {
             self.found.undetermined = true;
             return pool.treatments[0];
         };
         if known.is_none() {
-            self.met.note(pool, class);
+            self.met.note(pool, family, class);
         }
         self.found.scope = self.found.scope.max(class.scope);
         pool.treatments[class.id.index()]
@@ -85,7 +86,7 @@ impl<'w, T: Trace> Walk<'w, T> {
     /// How a pool that was met treats the client.
     #[inline]
     fn treatment(&self, pool: &Pool) -> Treatment {
-        pool.treatments[self.met.class(pool).map_or(0, |class| class.id.index())]
+        pool.treatments[self.met.class(pool, self.request.family).map_or(0, |class| class.id.index())]
     }
 
     /// Lets a pool pick; says whether the answer has grown.

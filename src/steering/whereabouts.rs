@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use smallvec::SmallVec;
 
 use crate::geo::{Class, Geo};
-use crate::model::{ClassId, Inventory, MapId, PartitionId, Pool, RegionId, Treatment};
+use crate::model::{ClassId, Family, Inventory, MapId, PartitionId, Pool, RegionId, Treatment};
 
 /// Whom an answer is for.
 #[derive(Clone, Copy, Debug)]
@@ -38,13 +38,15 @@ pub enum Whereabouts<'r> {
 }
 
 impl Whereabouts<'_> {
-    /// The class by which a pool treats the client, and how far that holds for its client subnet; `None`: it is
-    /// not known.
+    /// The class by which a pool treats the client who asks for a family, and how far that holds for its client
+    /// subnet; `None`: it is not known.
     #[inline]
-    pub fn class(&self, pool: &Pool) -> Option<Class> {
-        if pool.treatments.len() == 1 {
-            return Some(EVERYBODY);
-        }
+    pub fn class(&self, pool: &Pool, family: Family) -> Option<Class> {
+        if pool.tells_apart(family) { self.class_of(pool) } else { Some(EVERYBODY) }
+    }
+
+    #[inline]
+    fn class_of(&self, pool: &Pool) -> Option<Class> {
         match *self {
             Whereabouts::Client { geo, subnet, .. } if pool.client_subnet => {
                 Some(geo.class(pool.partition, subnet))
@@ -59,9 +61,10 @@ impl Whereabouts<'_> {
         }
     }
 
-    /// How a pool treats the client; `None`: it is not known.
+    /// How a pool treats the client, whatever is asked for; `None`: it is not known.
     pub fn treatment(&self, pool: &Pool) -> Option<Treatment> {
-        Some(pool.treatments[self.class(pool)?.id.index()])
+        let class = if pool.treatments.len() == 1 { EVERYBODY } else { self.class_of(pool)? };
+        Some(pool.treatments[class.id.index()])
     }
 
     /// The region of `world` that the client is in, and how far that holds, where no pool but `believed` says
@@ -88,15 +91,17 @@ const EVERYBODY: Class = Class { id: ClassId(0), scope: 0 };
 pub(super) struct Met(SmallVec<[(PartitionId, bool, Class); 2]>);
 
 impl Met {
-    /// Notes the class of a client for pools of this kind.
-    pub fn note(&mut self, pool: &Pool, class: Class) {
-        self.0.push((pool.partition, pool.client_subnet, class));
+    /// Notes the class of a client for pools of this kind, if this one tells clients apart.
+    pub fn note(&mut self, pool: &Pool, family: Family, class: Class) {
+        if pool.tells_apart(family) {
+            self.0.push((pool.partition, pool.client_subnet, class));
+        }
     }
 
     /// The class that was noted.
     #[inline]
-    pub fn class(&self, pool: &Pool) -> Option<Class> {
-        if pool.treatments.len() == 1 {
+    pub fn class(&self, pool: &Pool, family: Family) -> Option<Class> {
+        if !pool.tells_apart(family) {
             return Some(EVERYBODY);
         }
         let of_pool =

@@ -19,9 +19,9 @@ use windrose::plan::Plan;
 use windrose::snapshot::Snapshot;
 use windrose::steering::{judge_pools, prepare};
 
-use crate::reference::{EMBEDDED, Everywhere, Reference, Treatment, block, inner};
+use crate::reference::{EMBEDDED, Everywhere, Reference, Treatment, block, inner, serves};
 use crate::scramble;
-use crate::world::{Endpoint, Pick, Pool, World};
+use crate::world::{Endpoint, Pick, Pool, Reach, World};
 
 /// All pools of a world.
 pub fn pools(world: &World) -> Vec<usize> {
@@ -187,13 +187,26 @@ impl<'w> Scopes<'w> {
         self.pools[pool].scope(client)
     }
 
-    /// Of all pools that an answer says it entered.
+    /// Of all pools that an answer says it entered, but those where nobody has the family that was asked for,
+    /// wherever the client is.
     pub fn consulted(&self, ask: &Ask, snapshot: &Snapshot, client: IpAddr) -> u8 {
         let explanation = ask.with(client.into(), |query| explain(query, snapshot));
         let decisions = explanation.lookups.iter().flat_map(|lookup| &lookup.decisions);
         let pools = decisions.flat_map(|decided| &decided.pools).map(|look| &look.pool);
-        let number = |name: &String| name[1..].parse::<usize>().expect("pools are numbered");
-        pools.map(|name| self.of(number(name), client)).max().unwrap_or(0)
+        let numbers = pools.map(|name| name[1..].parse::<usize>().expect("pools are numbered"));
+        let serving = numbers.filter(|pool| self.serves(Pick::Pool(*pool), ask.v4));
+        serving.map(|pool| self.of(pool, client)).max().unwrap_or(0)
+    }
+
+    /// Whether somebody who can be picked has an address of a family, or a host name.
+    fn serves(&self, pick: Pick, v4: bool) -> bool {
+        match pick {
+            Pick::Endpoint(id) => match self.world.endpoints[id].reach {
+                Reach::Addresses { .. } => serves(&self.world.endpoints[id], v4),
+                Reach::Outside | Reach::Alias => true,
+            },
+            Pick::Pool(id) => self.world.pools[id].members.iter().any(|member| self.serves(member.pick, v4)),
+        }
     }
 
     /// Of all that could be consulted.

@@ -291,7 +291,7 @@ fn two_lines_say_the_answer_and_why() {
     );
     assert_eq!(
         short(&without(&["fra"]), "deep.steered.example.org AAAA"),
-        "NODATA ttl 30 scope /24\n\
+        "NODATA ttl 30 scope /0\n\
          because: client in eu (net:192.0.2.0/24); pool v4 failover: iad has no ipv6, nobody has ipv6; so no data\n"
     );
     assert_eq!(short(&world(), "example.net A"), "REFUSED\nbecause: example.net is in no zone served here\n");

@@ -66,6 +66,9 @@ pub fn compile<'s>(
     let ids = Ids::new(&walk.order);
     let mut table: Vec<Pool> = walk.order.iter().map(|&place| settle(&drafts[place], maps, &ids)).collect();
     let prospects = potential::prospects(&table, endpoints);
+    for (pool, prospects) in table.iter_mut().zip(&prospects) {
+        pool.serves = prospects.members.serves;
+    }
     let ground = Ground::new(atlas, maps.all_regions());
     let partitions = treatments::lay(&mut table, endpoints, &ground, found);
     let situations = ground.situations;
@@ -125,6 +128,7 @@ fn settle(draft: &Draft<'_>, maps: &Maps<'_>, ids: &Ids) -> Pool {
         trickle: share_of_draws(or(&spec.trickle, 0.0)),
         fence: or(&spec.fence, false),
         sticky: or(&spec.sticky, false),
+        serves: [false; 2],
     }
 }
 
