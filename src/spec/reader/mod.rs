@@ -106,6 +106,11 @@ pub const fn key(name: &'static str, means: &'static str) -> Key {
 }
 
 impl Key {
+    /// What it is called.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// What somebody else gives it when it is absent, for the schema.
     pub fn or(mut self, default: impl Into<Literal>) -> Self {
         self.default = Some(default.into());
@@ -337,4 +342,4 @@ fn in_written_order<'t>(
 const ERRORS_MAX: usize = 1000;
 
 /// The code of an error that a broken line can cause elsewhere.
-const MISSING_KEY: &str = "missing-key";
+pub const MISSING_KEY: &str = "missing-key";

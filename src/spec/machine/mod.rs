@@ -1,12 +1,17 @@
 //! `config/windrose.toml`: this machine, as it runs. Every field has a default; an empty file works.
 
+mod fleet;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+pub use fleet::{Certificate, Fleet, Login};
 use ipnet::IpNet;
 
 use crate::spec::prefix::PREFIX;
-use crate::spec::reader::{ListOf, NAME, Problem, TEXT, Table, Time, Truth, Whole, Written, key};
+use crate::spec::reader::{
+    ListOf, MISSING_KEY, NAME, Problem, TEXT, Table, TableOf, Time, Truth, Whole, Written, key,
+};
 use crate::spec::{Diagnostic, Source, Spanned, reader};
 
 /// This machine. Paths are as written: relative to the file.
@@ -26,6 +31,8 @@ pub struct Machine {
     pub probe: Probe,
     /// `[control]`
     pub control: Control,
+    /// `[fleet]`; `None`: one machine alone.
+    pub fleet: Option<Fleet>,
 }
 
 /// `[machine]`
@@ -117,6 +124,7 @@ impl Default for Machine {
                 concurrency: 1000,
             },
             control: Control { socket: None },
+            fleet: None,
         }
     }
 }
@@ -135,7 +143,7 @@ fn machine(table: &mut Table<'_>) -> Machine {
     let default = Machine::default();
     let zones = key("zones", "Directory of the zone and steering files, relative to this file.");
     let state = key("state", "Directory of what survives a restart, relative to this file.");
-    let read = Machine {
+    let mut read = Machine {
         zones: table.defaulted(zones, TEXT, default.zones),
         state: table.defaulted(state, TEXT, default.state),
         machine: table.section(key("machine", "Who this machine is."), identity),
@@ -143,8 +151,19 @@ fn machine(table: &mut Table<'_>) -> Machine {
         geo: table.section(key("geo", "What tells where clients are."), geo),
         probe: table.section(key("probe", "The checks that run from this machine."), probe),
         control: table.section(key("control", "How this machine is asked and told."), control),
+        fleet: None,
     };
-    table.not_yet("fleet", "one machine alone serves and probes");
+    let fleet = key("fleet", "How this machine hears of the others; if absent, it is alone.");
+    if let Some(written) = table.optional(fleet, TableOf(fleet::fleet)) {
+        if read.machine.name.is_none() {
+            let problem = Problem::new(MISSING_KEY, "a machine of a fleet needs a `name` of its own");
+            table.error(
+                written.span,
+                problem.hint("add `name = \"ns1\"` to `[machine]`, another one on each machine"),
+            );
+        }
+        read.fleet = written.value;
+    }
     read
 }
 
@@ -315,7 +334,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    const SHIPPED: &str = include_str!("../../config/windrose.toml");
+    const SHIPPED: &str = include_str!("../../../config/windrose.toml");
 
     const LIKE_TOML: &str = "([a-z_]+ ?= ?[\"\\[\\]{}a-z0-9:,.-]*\n|\\[+[a-z.]*\\]+\n|.{0,9}\n?){0,12}";
 
@@ -359,6 +378,11 @@ mod tests {
         for (key, default) in keys() {
             let (section, name) = key.split_once('.').unwrap_or(("", &key));
             let table = if section.is_empty() { Some(&shipped) } else { shipped.get(section) };
+            if table.is_none() {
+                assert!(SHIPPED.contains(&format!("\n# [{section}]\n")), "[{section}] is not there");
+                assert!(SHIPPED.contains(&format!("\n# {name} = ")), "{key} is not there");
+                continue;
+            }
             let written = table.and_then(|table| table.get(name));
             let written = written.map(|value| serde_json::to_value(value).expect("plain data"));
             assert_eq!(written, default, "{key}");
@@ -374,6 +398,10 @@ mod tests {
         keys.sort_by_key(|(key, _)| key.contains('.'));
         for (key, default) in keys {
             let (table, name) = key.split_once('.').unwrap_or(("", &key));
+            if table == "fleet" {
+                // It means nothing without a server.
+                continue;
+            }
             if table != section {
                 text.push_str(&format!("[{table}]\n"));
                 section = table.to_owned();
