@@ -7,6 +7,7 @@
 //!   --> Answer: sections that borrow from the snapshot; an edge writes them as a message
 //! ```
 
+mod changes;
 mod debug;
 pub mod explain;
 mod lookup;
@@ -14,6 +15,7 @@ mod parts;
 mod steered;
 mod trace;
 
+pub use changes::{AnswerChange, Change, Changes, SettingChange, changes};
 pub use lookup::answer;
 pub use parts::{Answer, Client, Data, Ede, Owner, Query, Rcode, RecordSet, Section};
 pub use trace::{How, Trace};

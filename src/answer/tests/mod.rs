@@ -5,4 +5,4 @@ mod debug;
 mod reference;
 mod rfc;
 mod steered;
-mod world;
+pub(super) mod world;
