@@ -25,9 +25,9 @@ use Layer::{Core, Edge, Wiring, Words};
 const ROWS: &[Row] = &[
     Row("model", Words, &[]),
     Row("geo", Core, &["model"]),
-    Row("health", Core, &["model"]),
+    Row("health", Core, &["geo", "model"]),
     Row("spec", Core, &["geo", "model"]),
-    Row("plan", Core, &["geo", "model", "spec"]),
+    Row("plan", Core, &["geo", "health", "model", "spec"]),
     Row("steering", Core, &["geo", "health", "model"]),
     Row("snapshot", Core, &["health", "plan"]),
     Row("answer", Core, &["geo", "health", "model", "plan", "snapshot", "steering"]),

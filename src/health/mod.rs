@@ -7,11 +7,13 @@
 //!
 //! Nothing here knows a clock: every method that needs the time takes a [`Moment`].
 
+mod guard;
 mod map;
 mod report;
 mod tracker;
 mod vote;
 
+pub use guard::{Denied, Guard};
 pub use map::{Control, HealthMap, Hold, PoolStanding, Ready, Standing, Verdict};
 pub use report::{Agent, Kind, Opinion, Report, TargetReport};
 pub use tracker::{Outcome, Tracker, TrackerSettings, Turn};

@@ -22,7 +22,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::health::{Kind, Outcome};
+use crate::health::{Denied, Guard, Kind, Outcome};
 use crate::model::Monitor;
 use check::{Check, Trust};
 
@@ -51,22 +51,22 @@ pub struct Config {
 
 /// Runs one check now, outside of any schedule: for people and tests.
 ///
-/// A check that this machine cannot run ends as [`Kind::Other`].
-pub async fn check_once(assignment: &Assignment) -> Outcome {
-    let check = prepare(vec![assignment.clone()]).await.remove(0);
-    check.run().await.unwrap_or_else(|not_run| Outcome {
-        kind: Kind::Other,
-        rtt: None,
-        detail: Some(not_run.reason),
-        certificate_end: None,
-    })
+/// A check that this machine cannot run, or must not, ends as [`Kind::Other`].
+pub async fn check_once(assignment: &Assignment, guard: &Guard) -> Outcome {
+    let not_run =
+        |reason| Outcome { kind: Kind::Other, rtt: None, detail: Some(reason), certificate_end: None };
+    match prepare(vec![assignment.clone()], guard).await.remove(0) {
+        Ok(check) => check.run().await.unwrap_or_else(|trouble| not_run(trouble.reason)),
+        Err(denied) => not_run(format!("{} is {denied}", assignment.address).into()),
+    }
 }
 
 /// Makes the checks for assignments, in their order. Root certificates are read anew, once for all of them.
-async fn prepare(assignments: Vec<Assignment>) -> Vec<Check> {
+async fn prepare(assignments: Vec<Assignment>, guard: &Guard) -> Vec<Result<Check, Denied>> {
+    let guard = guard.clone();
     let making = tokio::task::spawn_blocking(move || {
         let mut trust = Trust::new();
-        assignments.iter().map(|assignment| Check::new(assignment, &mut trust)).collect()
+        assignments.iter().map(|assignment| Check::new(assignment, &guard, &mut trust)).collect()
     });
     making.await.expect("making a check does not panic")
 }

@@ -11,12 +11,13 @@ use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
+use tracing::warn;
 
 use super::check::Check;
 use super::schedule::{self, Schedule};
 use super::target::{Shared, Target};
 use super::{Assignment, Config, prepare};
-use crate::health::Report;
+use crate::health::{Denied, Guard, Report};
 use crate::model::Ask;
 use crate::telemetry::Clock;
 
@@ -81,12 +82,15 @@ struct Probe {
 struct Watched {
     assignment: Assignment,
     target: Arc<Target>,
-    task: AbortHandle,
+    /// `None`: the probe must not connect there.
+    task: Option<AbortHandle>,
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 }
 
@@ -125,13 +129,19 @@ impl Probe {
         }
         // What is not assigned any more ends before anything new starts.
         drop(before);
-        let checks = prepare(starting.iter().map(|(assignment, _)| assignment.clone()).collect()).await;
+        let assignments = starting.iter().map(|(assignment, _)| assignment.clone()).collect();
+        let checks = prepare(assignments, &Guard::default()).await;
+        tell_denied(
+            starting.iter().zip(&checks).filter_map(|((to, _), check)| Some((to, check.as_ref().err()?))),
+        );
         for ((assignment, target), check) in starting.into_iter().zip(checks) {
-            self.start(assignment, target, check, fresh);
+            let target = Arc::new(target);
+            let task = check.ok().map(|check| self.start(&assignment, &target, check, fresh));
+            self.watched.push(Watched { assignment, target, task });
         }
     }
 
-    fn start(&mut self, assignment: Assignment, target: Target, check: Check, fresh: bool) {
+    fn start(&self, assignment: &Assignment, target: &Arc<Target>, check: Check, fresh: bool) -> AbortHandle {
         let monitor = &assignment.monitor;
         let seed = schedule::seed(&self.config.name, &monitor.name, assignment.address);
         let mut schedule = Schedule::new(self.epoch, monitor.interval, seed);
@@ -141,10 +151,8 @@ impl Probe {
             None if fresh => schedule.at_once(now),
             None => schedule.next_place(now),
         };
-        let target = Arc::new(target);
-        let checking = Arc::clone(&target).keep_checking(check, schedule, due, Arc::clone(&self.shared));
-        let task = tokio::spawn(checking).abort_handle();
-        self.watched.push(Watched { assignment, target, task });
+        let checking = Arc::clone(target).keep_checking(check, schedule, due, Arc::clone(&self.shared));
+        tokio::spawn(checking).abort_handle()
     }
 
     fn report(&mut self) -> Report {
@@ -161,6 +169,13 @@ impl Probe {
             targets: self.watched.iter().map(|watched| watched.target.report(now)).collect(),
         }
     }
+}
+
+/// Says once for each change of assignments whom the guard keeps this probe from.
+fn tell_denied<'a>(mut denied: impl Iterator<Item = (&'a Assignment, &'a Denied)>) {
+    let Some((first, why)) = denied.next() else { return };
+    let (monitor, address, more) = (&*first.monitor.name, first.address, denied.count());
+    warn!(monitor, %address, more, "not checked, so without an opinion: this is {why}");
 }
 
 /// What makes a target the same under another set of assignments.

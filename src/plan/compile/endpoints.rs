@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
+use crate::health::Guard;
 use crate::model::{
     Coordinates, Endpoint, EndpointId, Family, MapId, MonitorId, Reach, RegionId, Target, TargetId,
 };
@@ -50,6 +51,7 @@ pub fn compile<'s>(
             spec.region.as_ref().and_then(|name| regions.resolve("region", name, written.file, found));
         let monitors = resolve_monitors(&written, monitors, found);
         let reach = reach(&written, found);
+        refuse_denied(&written, &monitors, found);
         table.push(Endpoint {
             name: written.name.value.as_str().into(),
             region,
@@ -89,6 +91,23 @@ fn reach(written: &Written<'_, EndpointSpec>, found: &mut Vec<Diagnostic>) -> Re
         None => {}
     }
     Reach::Addresses { v4, v6 }
+}
+
+/// No probe connects to some addresses: what is there cannot be checked, and is no endpoint.
+fn refuse_denied(written: &Written<'_, EndpointSpec>, monitors: &[MonitorId], found: &mut Vec<Diagnostic>) {
+    if monitors.is_empty() {
+        return;
+    }
+    let EndpointSpec { ipv4, ipv6, .. } = written.value;
+    let v4 = ipv4.as_ref().map(|v4| (IpAddr::V4(v4.value), written.place(v4)));
+    let v6 = ipv6.as_ref().map(|v6| (IpAddr::V6(v6.value), written.place(v6)));
+    for (address, place) in [v4, v6].into_iter().flatten() {
+        if let Err(denied) = Guard::default().admit(address) {
+            let message = format!("no probe connects to {address}: it is {denied}");
+            let hint = "write the address that clients reach the endpoint by";
+            found.push(Diagnostic::error("unwatchable", place, message).hint(hint));
+        }
+    }
 }
 
 /// The monitors it names, each once.
@@ -198,6 +217,15 @@ mod tests {
         let compiled =
             compile(&format!("{WORLD}[endpoints.x]\ncname = \"x.example.net.\"\nmonitors = [\"web\"]\n"));
         assert_eq!(compiled.codes(), ["unwatchable"]);
+    }
+
+    #[test]
+    fn an_address_that_no_probe_connects_to_cannot_be_checked() {
+        let of = |address: &str| compile(&format!("{WORLD}[endpoints.x]\n{address}\nmonitors = [\"web\"]\n"));
+        for address in ["ipv4 = \"169.254.169.254\"", "ipv6 = \"fe80::1\"", "ipv6 = \"::ffff:224.0.0.1\""] {
+            assert_eq!(of(address).codes(), ["unwatchable"], "{address}");
+        }
+        assert_eq!(of("ipv4 = \"127.0.0.1\"\nipv6 = \"fd00::1\"").codes(), [] as [&str; 0]);
     }
 
     #[test]

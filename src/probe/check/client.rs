@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::connect::Permitted;
 use super::tls::Trust;
 use super::trouble;
 use crate::model::TlsAsk;
@@ -38,19 +39,20 @@ pub(super) struct Pinned {
 
 impl Pinned {
     /// For `http`.
-    pub(super) fn plain(to: SocketAddr, trust: &mut Trust) -> Result<Self, Box<str>> {
+    pub(super) fn plain(to: Permitted, trust: &mut Trust) -> Result<Self, Box<str>> {
         let config = trust.of_plain()?;
-        Self::new(&format!("http://{to}"), to, &config)
+        Self::new(&format!("http://{}", to.address()), to.address(), &config)
     }
 
     /// For `https`. `host` may carry a port; what the certificate must say is `ask.name`, else that host,
     /// else the address.
     pub(super) fn encrypted(
-        to: SocketAddr,
+        to: Permitted,
         ask: &TlsAsk,
         host: Option<&str>,
         trust: &mut Trust,
     ) -> Result<Self, Box<str>> {
+        let to = to.address();
         let (config, name) = trust.of_https(ask, host, to.ip())?;
         let port = to.port();
         let (name, origin) = match &name {
@@ -177,17 +179,18 @@ fn no_host_name(name: &str) -> Box<str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::servers::permitted;
     use super::*;
 
     fn encrypted(to: &str, host: Option<&str>) -> Result<Pinned, Box<str>> {
         let ask = TlsAsk { name: None, verify: false, roots: None, warn_before: Duration::ZERO };
-        Pinned::encrypted(to.parse().unwrap(), &ask, host, &mut Trust::new())
+        Pinned::encrypted(permitted(to.parse().unwrap()), &ask, host, &mut Trust::new())
     }
 
     #[test]
     fn a_name_is_in_the_url_only_where_a_certificate_is_judged_by_it() {
         let origin = |client: Result<Pinned, Box<str>>| client.unwrap().origin.to_string();
-        let to = "192.0.2.1:8080".parse().unwrap();
+        let to = permitted("192.0.2.1:8080".parse().unwrap());
         assert_eq!(origin(Pinned::plain(to, &mut Trust::new())), "http://192.0.2.1:8080/");
         assert_eq!(origin(encrypted("192.0.2.1:443", Some("www.Example.org:1"))), "https://www.example.org/");
         assert_eq!(origin(encrypted("[2001:db8::1]:8443", None)), "https://[2001:db8::1]:8443/");
@@ -204,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_path_stays_at_the_target() {
-        let client = Pinned::plain("192.0.2.1:80".parse().unwrap(), &mut Trust::new()).unwrap();
+        let client = Pinned::plain(permitted("192.0.2.1:80".parse().unwrap()), &mut Trust::new()).unwrap();
         for path in ["/", "//b.example/", "/@b.example/", "/a?b=http://b.example/#c"] {
             let url = client.url(path).unwrap();
             assert_eq!(url.host_str(), Some("192.0.2.1"), "{url}");

@@ -178,7 +178,7 @@ mod tests {
 
     fn asking(to: SocketAddr, wording: &Wording<'_>, text: &str) -> Exchange {
         let expect = Expect { status: vec![200..=299], body: Some(text.into()) };
-        Exchange::new(Pinned::plain(to, &mut Trust::new()), wording, &expect)
+        Exchange::new(Pinned::plain(servers::permitted(to), &mut Trust::new()), wording, &expect)
     }
 
     fn get(path: &str) -> Wording<'_> {

@@ -34,10 +34,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::Assignment;
-use crate::health::{Kind, Outcome};
+use crate::health::{Denied, Guard, Kind, Outcome};
 use crate::model::Ask;
 use client::Pinned;
-use connect::connect;
+use connect::{Permitted, connect};
 use http::{Exchange, Wording};
 use tls::Handshake;
 use trouble::Trouble;
@@ -45,7 +45,7 @@ use trouble::Trouble;
 /// Everything that one kind of check against one address needs, worked out once.
 #[derive(Debug)]
 pub(super) struct Check {
-    to: SocketAddr,
+    to: Permitted,
     timeout: Duration,
     steps: Steps,
 }
@@ -81,23 +81,27 @@ enum Stage {
 
 impl Check {
     /// Reads root certificates if the monitor needs them (once per `trust`), so it may block.
-    pub(super) fn new(assignment: &Assignment, trust: &mut Trust) -> Self {
+    ///
+    /// # Errors
+    /// The probe does not connect to such an address.
+    pub(super) fn new(assignment: &Assignment, guard: &Guard, trust: &mut Trust) -> Result<Self, Denied> {
         let monitor = &assignment.monitor;
-        let to = SocketAddr::new(assignment.address, monitor.ask.port());
+        let address = SocketAddr::new(assignment.address, monitor.ask.port());
+        let to = Permitted::by(guard, address)?;
         let steps = match &monitor.ask {
             Ask::Tcp { .. } => Steps::Tcp,
-            Ask::Tls { tls, .. } => Steps::Tls(Handshake::new(tls, to.ip(), trust)),
+            Ask::Tls { tls, .. } => Steps::Tls(Handshake::new(tls, address.ip(), trust)),
             Ask::Http { tls, method, path, host, headers, expect, .. } => {
                 let client = match tls {
                     None => Pinned::plain(to, trust),
                     Some(tls) => Pinned::encrypted(to, tls, host.as_deref(), trust),
                 };
-                let authority = &http::authority(host.as_deref(), to, tls.is_some());
+                let authority = &http::authority(host.as_deref(), address, tls.is_some());
                 let wording = Wording { method, path, authority, headers };
                 Steps::Http(Box::new(Exchange::new(client, &wording, expect)))
             }
         };
-        Self { to, timeout: monitor.timeout, steps }
+        Ok(Self { to, timeout: monitor.timeout, steps })
     }
 
     /// Runs once, within the monitor's `timeout` from connect to the last byte that is needed.
@@ -171,7 +175,7 @@ mod tests {
             rise: 2,
             quorum: 75,
         };
-        check_once(&Assignment { monitor: Arc::new(monitor), address: to.ip() }).await
+        check_once(&Assignment { monitor: Arc::new(monitor), address: to.ip() }, &Guard::default()).await
     }
 
     fn http(to: SocketAddr, body: Option<&str>) -> Ask {

@@ -12,6 +12,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use super::connect::Permitted;
+use crate::health::Guard;
+
+/// Where a test serves, a probe may go.
+pub(super) fn permitted(to: SocketAddr) -> Permitted {
+    Permitted::by(&Guard::default(), to).unwrap()
+}
+
 /// Treats each connection with `behave`.
 pub(in crate::probe) async fn serve<F, Served>(behave: F) -> SocketAddr
 where

@@ -1,12 +1,14 @@
 //! `config/windrose.toml`: this machine, as it runs. Every field has a default; an empty file works.
 
 mod fleet;
+mod probe;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 pub use fleet::{Certificate, Fleet, Login};
 use ipnet::IpNet;
+pub use probe::Probe;
 
 use crate::spec::prefix::PREFIX;
 use crate::spec::reader::{
@@ -76,19 +78,6 @@ pub struct Geo {
     pub max_age: Duration,
 }
 
-/// `[probe]`
-#[derive(Clone, Debug, PartialEq)]
-pub struct Probe {
-    /// `enabled`: run checks from this machine; default true.
-    pub enabled: bool,
-    /// `report_interval`; default 2 s.
-    pub report_interval: Duration,
-    /// `settle`: a start with no state waits at most this long for a first opinion of every target; default 5 s.
-    pub settle: Duration,
-    /// `concurrency`: checks under way at once, at most; default 1000.
-    pub concurrency: usize,
-}
-
 /// `[control]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Control {
@@ -117,12 +106,7 @@ impl Default for Machine {
                 tcp_write: Duration::from_secs(5),
             },
             geo: Geo { databases: None, max_age: Duration::from_secs(180 * 24 * 60 * 60) },
-            probe: Probe {
-                enabled: true,
-                report_interval: Duration::from_secs(2),
-                settle: Duration::from_secs(5),
-                concurrency: 1000,
-            },
+            probe: Probe::default(),
             control: Control { socket: None },
             fleet: None,
         }
@@ -149,7 +133,7 @@ fn machine(table: &mut Table<'_>) -> Machine {
         machine: table.section(key("machine", "Who this machine is."), identity),
         dns: table.section(key("dns", "Where and how DNS is answered."), dns),
         geo: table.section(key("geo", "What tells where clients are."), geo),
-        probe: table.section(key("probe", "The checks that run from this machine."), probe),
+        probe: table.section(key("probe", "The checks that run from this machine."), probe::probe),
         control: table.section(key("control", "How this machine is asked and told."), control),
         fleet: None,
     };
@@ -236,38 +220,6 @@ fn geo(table: &mut Table<'_>) -> Geo {
             key("max_age", "An older database is warned of, and does not replace a younger one."),
             Time::within(DAY..=YEARS),
             Machine::default().geo.max_age,
-        ),
-    }
-}
-
-fn probe(table: &mut Table<'_>) -> Probe {
-    let default = Machine::default().probe;
-    Probe {
-        enabled: table.defaulted(
-            key("enabled", "Whether checks run from this machine."),
-            Truth,
-            default.enabled,
-        ),
-        report_interval: table.defaulted(
-            key(
-                "report_interval",
-                "How often the probe reports; after three of these without one it is stale.",
-            ),
-            Time::within(TENTH..=MINUTE),
-            default.report_interval,
-        ),
-        settle: table.defaulted(
-            key(
-                "settle",
-                "A start without state waits at most this long for a first opinion of every target.",
-            ),
-            Time::within(Duration::ZERO..=HOUR),
-            default.settle,
-        ),
-        concurrency: table.defaulted(
-            key("concurrency", "Checks under way at once, at most."),
-            Whole::within(1..=CONNECTIONS_MAX),
-            default.concurrency,
         ),
     }
 }
