@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tracing::error;
 
-use crate::keeper::{Event, Keeper, State, describe};
+use crate::app::watch::happened;
+use crate::control::Happened;
+use crate::keeper::{Event, Keeper, State};
 use crate::plan::Plan;
 use crate::snapshot::{Snapshot, SnapshotCell};
 use crate::telemetry::Clock;
@@ -28,8 +30,9 @@ impl Desk {
     }
 
     /// Takes an event in; says what came of it.
-    pub(super) fn apply(&mut self, event: Event) -> Vec<String> {
-        let step = self.keeper.apply(event, self.clock.now());
+    pub(super) fn apply(&mut self, event: Event) -> Vec<Happened> {
+        let now = self.clock.now();
+        let step = self.keeper.apply(event, now);
         self.retired.retain(|retired| Arc::strong_count(retired) > 1);
         match step.snapshot.map(|snapshot| self.cell.publish(snapshot)) {
             Some(Ok(replaced)) => self.retired.push(replaced),
@@ -38,7 +41,7 @@ impl Desk {
             }
             None => {}
         }
-        step.facts.iter().map(|fact| describe(fact, self.keeper.plan())).collect()
+        step.facts.iter().map(|fact| happened(fact, self.keeper.plan(), now)).collect()
     }
 
     pub(super) fn plan(&self) -> &Plan {

@@ -17,6 +17,7 @@ mod reload;
 mod scenario;
 mod serve;
 mod status;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -73,6 +74,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Test { files } => scenario::run(&files),
         Command::Demo { port, http_port } => demo::run(port, http_port),
         Command::Status { config, format } => operate::status(config.path.as_deref(), format.format),
+        Command::Watch { config, format } => watch::run(config.path.as_deref(), format.format),
         Command::Drain(endpoint) => operate::drain(&endpoint),
         Command::Release(endpoint) => operate::release(&endpoint),
         Command::Force { verdict, endpoint } => operate::force(&endpoint, verdict),

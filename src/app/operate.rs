@@ -43,18 +43,21 @@ fn control(endpoint: &Endpoint, control: Option<Control>) -> Result<(), Failure>
 
 fn tell(config: Option<&Path>, request: &Request, output: Output) -> Result<(), Failure> {
     let site = site(config)?;
-    let reply = ask(&site.socket, request).map_err(|error| {
-        Failure::Failed(match error.kind() {
-            ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
-                format!("no server runs here: nothing listens on {}", site.socket.display())
-            }
-            _ => format!("{}: {error}", site.socket.display()),
-        })
-    })?;
+    let reply = ask(&site.socket, request).map_err(|error| no_answer(&site.socket, &error))?;
     match (reply, output) {
         (Reply::Done { text, .. }, Output::Text) => print!("{text}"),
         (Reply::Done { data, .. }, Output::Json) => println!("{data:#}"),
         (Reply::Failed { error }, _) => return Err(Failure::Failed(error)),
     }
     Ok(())
+}
+
+/// Why a server could not be asked.
+pub(super) fn no_answer(socket: &Path, error: &std::io::Error) -> Failure {
+    Failure::Failed(match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+            format!("no server runs here: nothing listens on {}", socket.display())
+        }
+        _ => format!("{}: {error}", socket.display()),
+    })
 }

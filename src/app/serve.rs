@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info, warn};
 
@@ -22,7 +22,7 @@ use crate::app::desk::Desk;
 use crate::app::persist::Persist;
 use crate::app::reload::{Reloaded, Reloader};
 use crate::app::{Failure, Ready, explain, plan, site, status};
-use crate::control::{self, Call, Reply, Request};
+use crate::control::{self, Call, Happened, Reply, Request};
 use crate::dns;
 use crate::health::{Opinion, Report};
 use crate::keeper::Event;
@@ -63,12 +63,14 @@ async fn serve(config: Option<&Path>) -> Result<(), Failure> {
     let desk = Desk::new(plan, saved);
     let (assignments, reports) = start_probe(&site, &name, desk.plan());
     let held = databases.held().to_vec();
+    let happening = broadcast::channel(HAPPENING_MAX).0;
     let (reload, reloaded) = start_reloader(&site, databases, watch, hangup);
     let server = Server {
         databases: held,
         persist: Persist::start(state),
         last_reload: None,
-        calls: open_control(&site)?,
+        calls: open_control(&site, &happening)?,
+        happening,
         addresses: bound.addresses(),
         bound: Some(bound),
         running: None,
@@ -97,6 +99,8 @@ struct Server {
     assignments: watch::Sender<Arc<[Assignment]>>,
     reports: mpsc::Receiver<Report>,
     calls: mpsc::Receiver<Call>,
+    /// To those who watch.
+    happening: broadcast::Sender<Arc<Happened>>,
     reload: mpsc::Sender<oneshot::Sender<Reply>>,
     reloaded: mpsc::Receiver<Reloaded>,
     /// The geo databases, as of the last reload.
@@ -170,10 +174,16 @@ impl Server {
 
     /// Takes an event in, keeps what came of it, and logs it; the lines are for whoever asked.
     fn apply(&mut self, event: Event) -> Vec<String> {
-        let facts = self.desk.apply(event);
-        facts.iter().for_each(|fact| info!("{fact}"));
+        let happened = self.desk.apply(event);
         self.persist.keep(&self.desk);
-        facts
+        let tell = |happened: Happened| {
+            info!("{}", happened.text);
+            let text = happened.text.clone();
+            // Nobody may be watching.
+            let _ = self.happening.send(Arc::new(happened));
+            text
+        };
+        happened.into_iter().map(tell).collect()
     }
 
     fn take(&mut self, reloaded: Reloaded) {
@@ -222,6 +232,7 @@ impl Server {
             },
             Request::Explain(question) => self.explain(&question),
             Request::Status => status::reply(&self.view()),
+            Request::Watch => Reply::failed("watching is the listener's"),
             Request::Control { endpoint, control } => match self.desk.plan().inventory.endpoint(&endpoint) {
                 None => Reply::failed(format!("there is no endpoint `{endpoint}`")),
                 Some(_) => self.operate(Event::Control { endpoint, control }),
@@ -354,11 +365,14 @@ fn start_reloader(
 }
 
 /// A disk that is full or read-only must not keep a name server from starting; another server must.
-fn open_control(site: &Site) -> Result<mpsc::Receiver<Call>, Failure> {
+fn open_control(
+    site: &Site,
+    happening: &broadcast::Sender<Arc<Happened>>,
+) -> Result<mpsc::Receiver<Call>, Failure> {
     let (calls, taken) = mpsc::channel(1);
     match control::Listener::open(&site.socket) {
         Ok(listener) => {
-            tokio::spawn(listener.serve(calls));
+            tokio::spawn(listener.serve(calls, happening.clone()));
         }
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
             return Err(Failure::Failed(error.to_string()));
@@ -431,6 +445,9 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// Reports that wait for the keeper; the next one says it all anyway.
 const REPORTS_WAITING: usize = 4;
+
+/// Events that a slow watcher may be behind; of what is beyond it hears only how many there were.
+const HAPPENING_MAX: usize = 1024;
 
 /// A probe that ended starts again after this.
 const PROBE_PAUSE: Duration = Duration::from_secs(1);

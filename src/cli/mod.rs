@@ -126,6 +126,18 @@ pub enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// Show what happens at a running server, as it happens: verdicts that turn, and why
+    ///
+    /// One line for each event, until it is interrupted or the server stops. Times are in UTC. With --format json
+    /// each event is an object on a line of its own.
+    Watch {
+        /// Which machine.
+        #[command(flatten)]
+        config: ConfigOption,
+        /// How to print.
+        #[command(flatten)]
+        format: Format,
+    },
     /// Take an endpoint out, whatever its checks say
     Drain(Endpoint),
     /// Leave a drained or forced endpoint to its checks again

@@ -5,6 +5,8 @@
 //! ```text
 //!   {"explain":{"name":"www.example.org.","qtype":"A","from":"198.51.100.7","draw":0}}
 //!   {"text":"...","data":{...}}                        or {"error":"..."}
+//!   "watch"
+//!   {"at":1700000000000,"text":"...","data":{...}}     and so on, until the asker leaves
 //! ```
 
 mod client;
@@ -14,7 +16,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-pub use client::ask;
+pub use client::{ask, watch};
 pub use server::{Call, Listener};
 
 use crate::health::Control;
@@ -41,6 +43,8 @@ pub enum Request {
     },
     /// Read the files again.
     Reload,
+    /// What happens from now on, as it happens: one [`Happened`] a line until the asker leaves.
+    Watch,
 }
 
 /// A question to explain.
@@ -57,6 +61,17 @@ pub struct Explain {
     pub prefix: u8,
     /// The random number of the query.
     pub draw: u64,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Happened {
+    /// When, in milliseconds since 1970.
+    pub at: u64,
+    /// For people.
+    pub text: String,
+    /// For programs.
+    pub data: serde_json::Value,
 }
 
 /// What a server says.

@@ -1,5 +1,6 @@
 //! What an operator says, and what the server says to operators.
 
+use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
 
 use crate::endpoint::Endpoint;
@@ -26,6 +27,35 @@ fn a_drained_endpoint_is_not_answered_until_it_is_released() {
     let unknown = world.run(&["drain", "nobody"]);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("no endpoint `nobody`"), "{unknown:?}");
+}
+
+#[test]
+fn a_watcher_sees_a_verdict_turn_and_why() {
+    let world = World::new("");
+    let places = addresses(41);
+    let first = Endpoint::start(places[0], 0);
+    let _second = Endpoint::start(places[1], first.port());
+    write_failover_zone(&world, places, first.port());
+    let _server = world.serve();
+    let mut watching = world.start(&["watch", "--format", "json"]);
+    let mut lines = BufReader::new(watching.stdout.take().expect("piped")).lines();
+    let mut next = || -> serde_json::Value {
+        let line = lines.next().expect("a line").expect("read");
+        serde_json::from_str(&line).expect("each line is JSON")
+    };
+    assert_eq!(next()["data"]["event"], "watching");
+    drop(first);
+    let turned = loop {
+        let happened = next();
+        if happened["data"]["event"] == "turned" && happened["data"]["to"] == "down" {
+            break happened;
+        }
+    };
+    assert_eq!(turned["data"]["endpoint"], "first");
+    assert_eq!(turned["data"]["down"], 1);
+    assert!(turned["text"].as_str().expect("text").contains("first Up -> Down (1 of 1 probes"), "{turned}");
+    watching.kill().expect("it runs");
+    watching.wait().expect("it ended");
 }
 
 #[test]

@@ -49,17 +49,18 @@ impl World {
 
     /// Runs a command of the binary that reads standard input, to its end.
     pub fn feed(&self, arguments: &[&str], input: &[u8]) -> Output {
-        feed(self.reading(arguments), input)
+        feed(self.start(arguments), input)
     }
 
     /// The same, with nobody who reads what it prints.
     pub fn feed_to_nobody(&self, arguments: &[&str], input: &[u8]) -> Output {
-        let mut child = self.reading(arguments);
+        let mut child = self.start(arguments);
         drop(child.stdout.take());
         feed(child, input)
     }
 
-    fn reading(&self, arguments: &[&str]) -> Child {
+    /// Starts a command of the binary, with pipes to it.
+    pub fn start(&self, arguments: &[&str]) -> Child {
         let mut command = Command::new(BINARY);
         command.args(arguments).current_dir(self.directory.path());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -28,6 +28,7 @@ use crate::app::desk::Desk;
 use crate::app::serve::{StopSignals, assignments, failed};
 use crate::app::{Failure, explain, print_diagnostics};
 use crate::cli::Output;
+use crate::control::Happened;
 use crate::dns;
 use crate::geo::Facts;
 use crate::health::{Opinion, Report};
@@ -188,9 +189,9 @@ fn help(stage: &Stage) -> String {
     format!("\nKeys: {}, e explains, q quits. What changes is shown as it happens.\n\n", stage.keys())
 }
 
-fn say(facts: Vec<String>) {
-    for fact in facts {
-        println!("  verdict   {fact}");
+fn say(happened: Vec<Happened>) {
+    for Happened { text, .. } in happened {
+        println!("  verdict   {text}");
     }
 }
 
