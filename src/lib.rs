@@ -29,6 +29,7 @@
 //! | files, state | [`load`] |
 //! | UDP and TCP | [`dns`] |
 //! | checks | [`probe`] |
+//! | what probes, servers and operators tell one another | [`fleet`] |
 //! | the local socket | [`control`] |
 //! | log lines | [`telemetry`] |
 //! | the command line | [`cli`] |
@@ -52,6 +53,7 @@ pub mod steering;
 pub mod cli;
 pub mod control;
 pub mod dns;
+pub mod fleet;
 pub mod load;
 pub mod probe;
 pub mod telemetry;

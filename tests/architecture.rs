@@ -5,7 +5,7 @@
 //!     ^       named by all
 //!   core      geo health spec plan steering snapshot answer keeper scenario
 //!     ^       pure: time and chance are arguments, facts are results
-//!   edges     telemetry load dns probe control cli
+//!   edges     telemetry load dns probe fleet control cli
 //!     ^       each touches one part of the world; none names another, telemetry apart
 //!   wiring    app main
 //!             named by nobody
@@ -37,6 +37,7 @@ const ROWS: &[Row] = &[
     Row("load", Edge, &["geo", "keeper", "plan", "spec"]),
     Row("dns", Edge, &["answer", "geo", "snapshot"]),
     Row("probe", Edge, &["health", "model", "telemetry"]),
+    Row("fleet", Edge, &["health", "model", "telemetry"]),
     Row("control", Edge, &["health"]),
     Row("cli", Edge, &[]),
     Row(

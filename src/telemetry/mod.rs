@@ -20,4 +20,5 @@ pub fn start_log() {
 }
 
 const FILTER_VARIABLE: &str = "WINDROSE_LOG";
-const DEFAULT_FILTER: &str = "info";
+/// The client of NATS tells of every attempt; `fleet` tells what matters of them.
+const DEFAULT_FILTER: &str = "info,async_nats=off";
