@@ -97,8 +97,7 @@ pub struct TargetReport {
     pub moving: bool,
     /// How the last check ended; `None`: no check has ended yet.
     pub last: Option<Kind>,
-    /// Round-trip time of the last good check, in microseconds: the time to connect (for https, the handshake
-    /// included).
+    /// Round-trip time of the last good check, in microseconds: the time to connect.
     pub rtt_us: Option<u32>,
     /// For how long the opinion has been held, in milliseconds.
     pub age_ms: u64,

@@ -1,38 +1,45 @@
 //! One HTTP/1.1 exchange: a status, and the start of a body if a text is looked for in it.
 //!
 //! ```text
-//!   Pinned client --> request --> reply --> status --> at most BODY_MAX of the body --> drop
+//!   connect (--> handshake) --> request --> reply, HEAD_MAX --> status --> at most BODY_MAX of the body --> drop
 //! ```
 //!
-//! The connection is dropped as soon as enough is seen, so that an endpoint that floods us or never ends
-//! gains nothing. How much of a header is read, the client bounds: a hundred lines, less than half a MiB.
+//! The connection is our own and leads to the endpoint's address, whatever the Host header or the reply says:
+//! no name is looked up, no proxy asked, no redirect followed, nothing decompressed, nothing tried again. It is
+//! dropped as soon as enough is seen, so that an endpoint that floods us or never ends gains nothing.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 
-use reqwest::Response;
-use reqwest::header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
-use reqwest::tls::TlsInfo;
-use rustls::pki_types::CertificateDer;
+use http_body_util::Empty;
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper::header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::http::uri::PathAndQuery;
+use hyper::{Response, Uri};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::client::Pinned;
-use super::{Seen, Stage, Trouble, certificate};
+use super::bounded::Bounded;
+use super::connect::{Permitted, connect};
+use super::tls::Handshake;
+use super::{Seen, Stage, Trouble};
 use crate::health::Kind;
 use crate::model::Expect;
 
-/// What is asked, and what is a good reply; or why it cannot be asked, which fails every check of the target.
+/// Where is asked, what, and what is a good reply.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    ready: Result<Ready, Trouble>,
+    to: Permitted,
+    /// `None`: without TLS.
+    handshake: Option<Handshake>,
+    /// Or why it cannot be asked, which fails every check of the target.
+    request: Result<Request, Trouble>,
     expect: Expect,
 }
 
-#[derive(Debug)]
-struct Ready {
-    client: Pinned,
-    request: reqwest::Request,
-}
+type Request = hyper::Request<Empty<&'static [u8]>>;
 
 /// What the request says, as the operator wrote it. `headers` replace what would be sent of ourselves under
 /// the same name.
@@ -45,18 +52,55 @@ pub(super) struct Wording<'a> {
 }
 
 impl Exchange {
-    pub(super) fn new(client: Result<Pinned, Box<str>>, wording: &Wording<'_>, expect: &Expect) -> Self {
-        let ready = client.map_err(|reason| Trouble::endpoint(Kind::Tls, reason)).and_then(|client| {
-            let request =
-                written(&client, wording).map_err(|reason| Trouble::endpoint(Kind::Other, reason))?;
-            Ok(Ready { client, request })
-        });
-        Self { ready, expect: expect.clone() }
+    pub(super) fn new(
+        to: Permitted,
+        handshake: Option<Handshake>,
+        wording: &Wording<'_>,
+        expect: &Expect,
+    ) -> Self {
+        let request = written(wording).map_err(|reason| Trouble::endpoint(Kind::Other, reason));
+        Self { to, handshake, request, expect: expect.clone() }
     }
 
     /// Asks over a fresh connection, and judges what comes.
     pub(super) async fn run(&self, seen: &mut Seen) -> Result<(), Trouble> {
-        let reply = self.ready.as_ref().map_err(Trouble::clone)?.ask(seen).await?;
+        let request = self.request.as_ref().map_err(Trouble::clone)?;
+        let stream = connect(self.to, seen).await?;
+        match &self.handshake {
+            None => self.converse(stream, request.clone(), seen).await,
+            Some(handshake) => {
+                let stream = handshake.shake(stream, seen).await?;
+                self.converse(stream, request.clone(), seen).await
+            }
+        }
+    }
+
+    async fn converse(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        request: Request,
+        seen: &mut Seen,
+    ) -> Result<(), Trouble> {
+        seen.stage = Stage::Reply;
+        let stream = TokioIo::new(Bounded::new(stream, READ_MAX));
+        let starting = Builder::new().max_buf_size(HEAD_MAX).handshake(stream).await;
+        let (sender, connection) = starting.map_err(|error| Trouble::of_exchange(&error, seen))?;
+        let mut judging = pin!(self.judge(sender, request, seen));
+        tokio::select! {
+            judged = &mut judging => judged,
+            // Whatever ended it, the judge hears as well.
+            _ = connection => judging.await,
+        }
+    }
+
+    async fn judge(
+        &self,
+        mut sender: SendRequest<Empty<&'static [u8]>>,
+        request: Request,
+        seen: &mut Seen,
+    ) -> Result<(), Trouble> {
+        let reply = sender.send_request(request).await;
+        let reply = reply.map_err(|error| Trouble::of_exchange(&error, seen))?;
         let status = reply.status().as_u16();
         if !self.expect.status.iter().any(|range| range.contains(&status)) {
             return Err(Trouble::endpoint(Kind::Status, format!("status {status}")));
@@ -67,36 +111,17 @@ impl Exchange {
     }
 }
 
-impl Ready {
-    /// Waits for the reply's header, and notes what the connection shows even if no reply comes.
-    async fn ask(&self, seen: &mut Seen) -> Result<Response, Trouble> {
-        seen.stage = if self.client.is_encrypted() { Stage::SecureConnect } else { Stage::Connect };
-        let request = self.request.try_clone().expect("a request without a body can be cloned");
-        let mut asking = pin!(self.client.execute(request));
-        let asked = poll_fn(|context| {
-            let polled = asking.as_mut().poll(context);
-            // Noted at each step: the deadline may leave no later one.
-            if let Some(rtt) = self.client.last_connect() {
-                seen.rtt = Some(rtt);
-                seen.stage = Stage::Reply;
-            }
-            polled
-        });
-        let reply = asked.await.map_err(|error| Trouble::of_exchange(&error, seen))?;
-        let shown = reply.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate);
-        seen.certificate_end = shown.and_then(|shown| certificate::end_of(&CertificateDer::from(shown)));
-        Ok(reply)
-    }
-}
-
 /// Reads the body until `text` is found or cannot be found any more within [`BODY_MAX`] bytes.
-async fn find(text: &[u8], mut reply: Response, seen: &mut Seen) -> Result<(), Trouble> {
+async fn find(text: &[u8], reply: Response<Incoming>, seen: &mut Seen) -> Result<(), Trouble> {
+    let mut reading = reply.into_body();
     let mut body = Vec::new();
     while body.len() < BODY_MAX {
-        let piece = reply.chunk().await.map_err(|error| Trouble::of_exchange(&error, seen))?;
-        let Some(piece) = piece else {
+        let frame = poll_fn(|context| Pin::new(&mut reading).poll_frame(context)).await;
+        let Some(frame) = frame.transpose().map_err(|error| Trouble::of_exchange(&error, seen))? else {
             return Err(lacks_text(format!("the {} bytes of the body", body.len())));
         };
+        // What is no data are trailers: the last frame.
+        let Ok(piece) = frame.into_data() else { continue };
         // The text may have begun in what was searched already.
         let from = body.len().saturating_sub(text.len());
         body.extend_from_slice(&piece[..piece.len().min(BODY_MAX - body.len())]);
@@ -127,12 +152,25 @@ pub(super) fn authority(host: Option<&str>, to: SocketAddr, encrypted: bool) -> 
     }
 }
 
-fn written(client: &Pinned, wording: &Wording<'_>) -> Result<reqwest::Request, String> {
+fn written(wording: &Wording<'_>) -> Result<Request, String> {
     let Wording { method, path, .. } = wording;
     let method = method.parse().map_err(|_| format!("\"{}\" is not a method", method.escape_debug()))?;
-    let mut request = reqwest::Request::new(method, client.url(path)?);
+    let mut request = hyper::Request::new(Empty::new());
+    *request.method_mut() = method;
+    *request.uri_mut() = origin_form(path)?;
     *request.headers_mut() = headers(wording)?;
     Ok(request)
+}
+
+/// The path and query alone, in the characters of a URI (RFC 3986); what it may not have is written as %XX.
+fn origin_form(path: &str) -> Result<Uri, String> {
+    let encoded = path.chars().map(|c| match c {
+        '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}' => format!("%{:02X}", u32::from(c)),
+        c => c.to_string(),
+    });
+    let path_and_query = encoded.collect::<String>().parse::<PathAndQuery>();
+    let path_and_query = path_and_query.map_err(|error| format!("path {path}: {error}"))?;
+    Ok(Uri::from(path_and_query))
 }
 
 fn headers(wording: &Wording<'_>) -> Result<HeaderMap, String> {
@@ -159,8 +197,13 @@ fn header_value(value: &str) -> Result<HeaderValue, String> {
 }
 
 const OUR_NAME: &str = concat!("windrose/", env!("CARGO_PKG_VERSION"), " (health check)");
+/// What of a head is held before another piece is read, which is at most as long: a head of 32 KiB is always read,
+/// and never more than 64 KiB of one.
+const HEAD_MAX: usize = 32 * 1024;
 /// The text must be in so many bytes at the start of the body; no more is looked at.
 const BODY_MAX: usize = 64 * 1024;
+/// Head, body, and all that is around and between them. A check that is sent more has failed.
+const READ_MAX: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -169,7 +212,6 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::super::servers;
-    use super::super::tls::Trust;
     use super::*;
 
     fn set(name: &str, value: &str) -> (Box<str>, Box<str>) {
@@ -178,7 +220,7 @@ mod tests {
 
     fn asking(to: SocketAddr, wording: &Wording<'_>, text: &str) -> Exchange {
         let expect = Expect { status: vec![200..=299], body: Some(text.into()) };
-        Exchange::new(Pinned::plain(servers::permitted(to), &mut Trust::new()), wording, &expect)
+        Exchange::new(servers::permitted(to), None, wording, &expect)
     }
 
     fn get(path: &str) -> Wording<'_> {
@@ -261,6 +303,35 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_path_is_asked_of_the_endpoint_whatever_it_looks_like() {
+        for (path, asked) in [
+            ("/", "/"),
+            ("//b.example/", "//b.example/"),
+            ("/@b.example/", "/@b.example/"),
+            ("/a?b=http://b.example/#c", "/a?b=http://b.example/"),
+            ("/a\\b?<{c}>", "/a%5Cb?%3C%7Bc%7D%3E"),
+        ] {
+            assert_eq!(received(&get(path)).await[0], format!("GET {asked} HTTP/1.1"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_is_read_up_to_its_limit() {
+        let filler: &'static [u8] = vec![b'x'; HEAD_MAX - 100].leak();
+        let head: &[u8] = b"HTTP/1.1 200 OK\r\nX-Filler: ";
+        assert_eq!(judge(&[head, filler, b"\r\n\r\nok"], "ok").await, Ok(()));
+        let (kind, detail) = judge(&[head, filler, filler, b"\r\n\r\nok"], "ok").await.unwrap_err();
+        assert_eq!((kind, &*detail), (Kind::Other, "no HTTP/1.1 reply: message head is too large"));
+    }
+
+    #[tokio::test]
+    async fn a_body_is_searched_as_it_is_sent() {
+        // What a decompressor would make of it is "ok".
+        let packed = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b\x08\0\0\0\0\0\0\x03\xcb\xcf\x06\0\x47\xdd\xdc\x79\x02\0\0\0";
+        assert!(judge(&[packed], "ok").await.is_err());
     }
 
     #[test]

@@ -9,14 +9,13 @@
 //!            '----------------------------------------------------'
 //! ```
 //!
-//! `tcp` and `tls` work on a socket of ours, `http` and `https` through an HTTP client. The time that is told
-//! of a check is that of its connect; of an `https` check, that of its connect and handshake together.
+//! All of them work on a socket of ours. The time that is told of a check is that of its connect.
 //!
 //! Each check makes a connection of its own and leaves nothing behind. What was learned on the way (how
 //! long the connect took, when the certificate ends) is kept even if a later step fails or time runs out.
 
+mod bounded;
 mod certificate;
-mod client;
 mod connect;
 mod http;
 #[cfg(test)]
@@ -36,7 +35,6 @@ use tokio::time::timeout;
 use super::Assignment;
 use crate::health::{Denied, Guard, Kind, Outcome};
 use crate::model::Ask;
-use client::Pinned;
 use connect::{Permitted, connect};
 use http::{Exchange, Wording};
 use tls::Handshake;
@@ -72,8 +70,6 @@ struct Seen {
 enum Stage {
     #[default]
     Connect,
-    /// A connect with its handshake, which the HTTP client does not tell apart.
-    SecureConnect,
     Handshake,
     Reply,
     Body,
@@ -92,13 +88,11 @@ impl Check {
             Ask::Tcp { .. } => Steps::Tcp,
             Ask::Tls { tls, .. } => Steps::Tls(Handshake::new(tls, address.ip(), trust)),
             Ask::Http { tls, method, path, host, headers, expect, .. } => {
-                let client = match tls {
-                    None => Pinned::plain(to, trust),
-                    Some(tls) => Pinned::encrypted(to, tls, host.as_deref(), trust),
-                };
+                let handshake =
+                    tls.as_ref().map(|tls| Handshake::for_https(tls, host.as_deref(), address.ip(), trust));
                 let authority = &http::authority(host.as_deref(), address, tls.is_some());
                 let wording = Wording { method, path, authority, headers };
-                Steps::Http(Box::new(Exchange::new(client, &wording, expect)))
+                Steps::Http(Box::new(Exchange::new(to, handshake, &wording, expect)))
             }
         };
         Ok(Self { to, timeout: monitor.timeout, steps })
@@ -138,7 +132,6 @@ impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Stage::Connect => "connection",
-            Stage::SecureConnect => "connection with TLS",
             Stage::Handshake => "TLS handshake",
             Stage::Reply => "reply",
             Stage::Body => "text in the body",
@@ -277,7 +270,7 @@ mod tests {
         assert_eq!((outcome.kind, detail(&outcome)), (Kind::Timeout, "no TLS handshake within 200ms"));
 
         let outcome = check(silent, SHORT, https(silent, "a.example", unjudged())).await;
-        assert_eq!((outcome.kind, detail(&outcome)), (Kind::Timeout, "no connection with TLS within 200ms"));
+        assert_eq!((outcome.kind, detail(&outcome)), (Kind::Timeout, "no TLS handshake within 200ms"));
 
         let in_body = servers::serve(|mut stream| async move {
             servers::read_request(&mut stream).await;
@@ -292,16 +285,18 @@ mod tests {
     #[tokio::test]
     async fn an_endpoint_that_trickles_gains_no_time() {
         // A byte each time the deadline's clock moves at all: never a pause that a read timeout would see.
-        let to = servers::serve(|mut stream| async move {
-            servers::read_request(&mut stream).await;
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nX-Filler: ").await;
-            let mut ticks = tokio::time::interval(Duration::from_millis(1));
-            while stream.write_all(b"x").await.is_ok() {
-                ticks.tick().await;
-            }
-        });
-        let to = to.await;
-        assert_eq!(check(to, SHORT, http(to, None)).await.kind, Kind::Timeout);
+        for head in ["HTTP/1.1 200 OK\r\nX-Filler: ", "HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 100 "] {
+            let to = servers::serve(move |mut stream| async move {
+                servers::read_request(&mut stream).await;
+                let _ = stream.write_all(head.as_bytes()).await;
+                let mut ticks = tokio::time::interval(Duration::from_millis(1));
+                while stream.write_all(b"x").await.is_ok() {
+                    ticks.tick().await;
+                }
+            });
+            let to = to.await;
+            assert_eq!(check(to, SHORT, http(to, Some("ok"))).await.kind, Kind::Timeout, "{head}");
+        }
     }
 
     #[tokio::test]
@@ -332,20 +327,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_flood_fails_the_check_and_stays_outside() {
-        let floods: [(&'static [u8], Kind); 3] = [
-            (b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n", Kind::Body),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40000000\r\n", Kind::Body),
-            (b"HTTP/1.1 200 OK\r\n", Kind::Other),
+        let lines = b"X-Filler: and on and on\r\n";
+        let floods: [(&'static [u8], &'static [u8], Kind); 8] = [
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n", lines, Kind::Body),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40000000\r\n", lines, Kind::Body),
+            (b"HTTP/1.1 200 OK\r\n", lines, Kind::Other),
+            (b"HTTP/1.1 200 OK\r\nX-Filler: ", b"and on and on", Kind::Other),
+            (b"HTTP/1.1 200 ", b"and on and on", Kind::Other),
+            (b"", b"HTTP/1.1 100 Continue\r\n\r\n", Kind::Other),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", Kind::Other),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"and on and on", Kind::Other),
         ];
-        for (head, kind) in floods {
+        for (head, piece, kind) in floods {
             let pushed = Arc::new(AtomicUsize::new(0));
             let counted = Arc::clone(&pushed);
-            let to = servers::serve(move |stream| {
-                push_for_ever(stream, head, b"X-Filler: and on and on\r\n", Arc::clone(&counted))
-            });
+            let to = servers::serve(move |stream| push_for_ever(stream, head, piece, Arc::clone(&counted)));
             let to = to.await;
             let outcome = check(to, LONG, http(to, Some("never there"))).await;
-            assert_eq!(outcome.kind, kind, "{outcome:?}");
+            assert_eq!(outcome.kind, kind, "{}: {outcome:?}", head.escape_ascii());
             // What is read, and what the buffers of both kernels took: ours is bounded, theirs a few MiB.
             let pushed = pushed.load(Ordering::Relaxed);
             assert!(pushed < 8 << 20, "{pushed} bytes were pushed at us");

@@ -3,8 +3,7 @@
 //! ```text
 //!   TlsAsk { verify, roots } --> Trust --> one ClientConfig per way of judging, shared by all targets
 //!                                              |
-//!   TlsAsk { name }, host, address --> ServerName --> tls:   Handshake --> TlsStream, the certificate's end
-//!                                              '----> https: the HTTP client makes the handshake
+//!   TlsAsk { name }, host, address --> ServerName --> Handshake --> TlsStream, the certificate's end
 //! ```
 //!
 //! The provider (ring) is handed to each configuration; the process-wide default is neither set nor read.
@@ -52,30 +51,12 @@ enum Judge {
     Machine,
     File(Box<str>),
     Nobody,
-    /// No certificate is good.
-    Closed,
 }
 
 impl Trust {
     /// Nothing is read before it is asked for.
     pub(in crate::probe) fn new() -> Self {
         Self { provider: Arc::new(ring::default_provider()), ready: HashMap::new(), machine: machine_roots }
-    }
-
-    /// For a client that makes no handshake, but must be given a configuration.
-    pub(super) fn of_plain(&mut self) -> Result<Arc<ClientConfig>, Box<str>> {
-        self.config(Way { judge: Judge::Closed, alpn: None })
-    }
-
-    /// For an `https` check: asks for HTTP/1.1, and for the name of `ask`, else of `host`, else the address.
-    pub(super) fn of_https(
-        &mut self,
-        ask: &TlsAsk,
-        host: Option<&str>,
-        address: IpAddr,
-    ) -> Result<Judged, Box<str>> {
-        let name = ask.name.as_deref().or(host.map(without_port));
-        self.judged(ask, name, Some(b"http/1.1"), address)
     }
 
     fn judged(
@@ -113,7 +94,6 @@ impl Trust {
         let builder = match &way.judge {
             Judge::Machine => builder.with_root_certificates((self.machine)()?),
             Judge::File(path) => builder.with_root_certificates(roots_of(path)?),
-            Judge::Closed => builder.with_root_certificates(RootCertStore::empty()),
             Judge::Nobody => builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(AnyCertificate(Arc::clone(&self.provider)))),
@@ -127,7 +107,7 @@ impl Trust {
 }
 
 /// How a certificate is judged, and the name it must be for.
-pub(super) type Judged = (Arc<ClientConfig>, ServerName<'static>);
+type Judged = (Arc<ClientConfig>, ServerName<'static>);
 
 /// A handshake that is ready to be made; or why it cannot be, which fails every check of the target.
 #[derive(Debug)]
@@ -136,8 +116,15 @@ pub(super) struct Handshake {
 }
 
 impl Handshake {
+    /// The certificate must be for the name of `ask`, else for the address.
     pub(super) fn new(ask: &TlsAsk, address: IpAddr, trust: &mut Trust) -> Self {
         Self { ready: trust.judged(ask, ask.name.as_deref(), None, address) }
+    }
+
+    /// Asks for HTTP/1.1. The certificate must be for the name of `ask`, else of `host`, else for the address.
+    pub(super) fn for_https(ask: &TlsAsk, host: Option<&str>, address: IpAddr, trust: &mut Trust) -> Self {
+        let name = ask.name.as_deref().or(host.map(without_port));
+        Self { ready: trust.judged(ask, name, Some(b"http/1.1"), address) }
     }
 
     /// Makes the handshake, and notes when the endpoint's certificate ends, also if that was why it failed.
