@@ -1,0 +1,323 @@
+//! What must be true of a server after every step, whatever happened to the fleet.
+//!
+//! | invariant | seen by |
+//! |---|---|
+//! | a generation only grows | the cell refuses what is older ([`crate::server`]) |
+//! | every Down rests on votes of Down, or stood before | what was really brought to the server |
+//! | the verdicts are those of the book | a slow and obvious reading of the rules, from what was really brought |
+//! | silence, clocks and the network never take out what is up | an endpoint that never fails |
+//! | what is held is published in time | the cell beside the keeper |
+//! | who holds the same reports holds the same verdicts | the servers beside one another |
+//! | the same reports in any order give the same map | fresh keepers beside one another |
+//! | healed: the verdicts are the truth | the real health, in the end |
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use windrose::health::{Basis, Control, HealthMap, Opinion, Report, Standing, Verdict};
+use windrose::keeper::{Event, Keeper, PACE};
+use windrose::model::{Endpoint, EndpointId, Family, RegionId};
+use windrose::plan::Plan;
+
+use crate::dice::Dice;
+use crate::server::{Applied, Before, Server};
+use crate::world::{QUORUM, STEADY};
+
+/// Something that must never happen, happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Violation {
+    /// What should hold.
+    pub invariant: &'static str,
+    pub detail: String,
+}
+
+impl Violation {
+    pub fn new(invariant: &'static str, detail: String) -> Self {
+        Self { invariant, detail }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.invariant, self.detail)
+    }
+}
+
+/// The verdict on one endpoint for one region and family.
+#[derive(Clone, Copy)]
+pub struct Slot<'p> {
+    plan: &'p Plan,
+    endpoint: EndpointId,
+    region: RegionId,
+    family: Family,
+}
+
+impl<'p> Slot<'p> {
+    /// All that clients can ask for.
+    pub fn all(plan: &'p Plan) -> impl Iterator<Item = Slot<'p>> {
+        let endpoints = (0..plan.inventory.endpoints.len()).map(EndpointId::at);
+        endpoints.flat_map(move |endpoint| {
+            let regions = (0..plan.inventory.regions.len()).map(RegionId::at);
+            let families = move |region| Family::BOTH.map(|family| Slot { plan, endpoint, region, family });
+            regions.flat_map(families).filter(|slot| slot.endpoint().serves(slot.family))
+        })
+    }
+
+    pub fn endpoint(&self) -> &'p Endpoint {
+        &self.plan.inventory.endpoints[self.endpoint.index()]
+    }
+
+    pub fn region(&self) -> RegionId {
+        self.region
+    }
+
+    /// The number of the endpoint in the sketch, which names it so.
+    pub fn number(&self) -> usize {
+        self.endpoint().name[1..].parse().expect("endpoints are numbered")
+    }
+
+    pub fn of<'h>(&self, health: &'h HealthMap) -> &'h Standing {
+        health.endpoint(self.endpoint, self.region, self.family)
+    }
+
+    /// What is checked for it: monitor and address.
+    pub fn targets(&self) -> impl Iterator<Item = (&'p str, IpAddr)> {
+        let inventory = &self.plan.inventory;
+        self.endpoint().targets[self.family.index()].iter().map(|target| {
+            let target = &inventory.targets[target.index()];
+            (&*inventory.monitors[target.monitor.index()].name, target.address)
+        })
+    }
+
+    /// What was held of the same before, if it was there.
+    fn held_before(&self, before: &Before) -> Option<Verdict> {
+        if std::ptr::eq(self.plan, &*before.plan) {
+            return Some(self.of(&before.health).verdict);
+        }
+        let inventory = &before.plan.inventory;
+        let id = inventory.endpoint(&self.endpoint().name)?;
+        let same =
+            inventory.endpoints[id.index()].address(self.family) == self.endpoint().address(self.family);
+        same.then(|| before.health.endpoint(id, self.region, self.family).verdict)
+    }
+}
+
+impl fmt::Display for Slot<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} for r{}", self.endpoint().name, self.family, self.region.0)
+    }
+}
+
+/// Whatever can be told from one server alone, after it took an event in.
+pub fn after_step(server: &Server, applied: &Applied, now: u64) -> Result<(), Violation> {
+    nothing_is_down_without_votes(server, &applied.before, now)?;
+    verdicts_are_by_the_book(server, now)?;
+    what_never_failed_is_not_down(server)?;
+    what_is_held_is_published(server, applied.published, now)
+}
+
+fn nothing_is_down_without_votes(server: &Server, before: &Before, now: u64) -> Result<(), Violation> {
+    let plan = server.keeper.plan();
+    for slot in Slot::all(plan) {
+        let standing = slot.of(server.keeper.health());
+        if standing.verdict != Verdict::Down || standing.control.is_some() {
+            continue;
+        }
+        let says_down =
+            |report: &Report| slot.targets().any(|target| opinion(report, target) == Opinion::Down);
+        let stood = slot.held_before(before) == Some(Verdict::Down);
+        let kept = standing.evidence.basis == Basis::Kept && stood;
+        if !kept && !server.lately(now).any(says_down) {
+            let detail = format!("{}: {slot} is Down and nobody says so: {standing:?}", server.name);
+            return Err(Violation::new("every Down rests on votes", detail));
+        }
+    }
+    Ok(())
+}
+
+fn verdicts_are_by_the_book(server: &Server, now: u64) -> Result<(), Violation> {
+    let counted = counted(server, now)?;
+    for slot in Slot::all(server.keeper.plan()) {
+        let standing = slot.of(server.keeper.health());
+        let wrong = |expected: Verdict| {
+            let detail = format!("{}: {slot} should be {expected}: {standing:?}", server.name);
+            Err(Violation::new("verdicts are by the book", detail))
+        };
+        let expected = match standing.control {
+            Some(Control::ForceUp) => Some(Verdict::Up),
+            Some(Control::Drain | Control::ForceDown) => Some(Verdict::Down),
+            None => by_the_book(&slot, &counted),
+        };
+        match expected {
+            Some(expected) if expected != standing.verdict => return wrong(expected),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The reports that count now, with the region of who sent them: those that the keeper says it holds, of what was
+/// really brought.
+fn counted(server: &Server, now: u64) -> Result<Vec<(RegionId, &Report)>, Violation> {
+    let fresh = server.keeper.probes(server.moment(now)).into_iter().filter(|probe| probe.fresh);
+    let report = |probe: windrose::keeper::ProbeStatus| match server.brought(&probe.name, probe.number) {
+        Some(brought) => Ok((probe.region, &*brought.report)),
+        None => {
+            let detail =
+                format!("{}: report {} of {} came from nobody", server.name, probe.number, probe.name);
+            Err(Violation::new("verdicts are by the book", detail))
+        }
+    };
+    fresh.map(report).collect()
+}
+
+/// DESIGN section 3, read word by word; `None` where what was before decides.
+fn by_the_book(slot: &Slot<'_>, counted: &[(RegionId, &Report)]) -> Option<Verdict> {
+    let mut all_up = true;
+    for target in slot.targets() {
+        let votes: Vec<(RegionId, bool)> = counted
+            .iter()
+            .map(|(region, report)| (*region, opinion(report, target)))
+            .filter(|(_, opinion)| *opinion != Opinion::Unknown)
+            .map(|(region, opinion)| (region, opinion == Opinion::Down))
+            .collect();
+        let own: Vec<bool> = votes.iter().filter(|vote| vote.0 == slot.region).map(|vote| vote.1).collect();
+        let down = if !own.is_empty() {
+            enough(&own)
+        } else if !votes.is_empty() {
+            let mut regions: Vec<RegionId> = votes.iter().map(|vote| vote.0).collect();
+            regions.sort_unstable();
+            regions.dedup();
+            let of_region = |region: &RegionId| -> Vec<bool> {
+                votes.iter().filter(|vote| vote.0 == *region).map(|vote| vote.1).collect()
+            };
+            enough(&regions.iter().map(|region| enough(&of_region(region))).collect::<Vec<bool>>())
+        } else {
+            all_up = false;
+            continue;
+        };
+        if down {
+            return Some(Verdict::Down);
+        }
+    }
+    all_up.then_some(Verdict::Up)
+}
+
+/// Whether enough of those who have a say say down.
+fn enough(down: &[bool]) -> bool {
+    let said = down.iter().filter(|down| **down).count();
+    said * 100 >= down.len() * QUORUM as usize
+}
+
+fn opinion(report: &Report, (monitor, address): (&str, IpAddr)) -> Opinion {
+    let about = |said: &&windrose::health::TargetReport| said.address == address && *said.monitor == *monitor;
+    report.targets.iter().find(about).map_or(Opinion::Unknown, |said| said.opinion)
+}
+
+fn what_never_failed_is_not_down(server: &Server) -> Result<(), Violation> {
+    for slot in Slot::all(server.keeper.plan()).filter(|slot| slot.number() == STEADY) {
+        let standing = slot.of(server.keeper.health());
+        if standing.verdict == Verdict::Down && standing.control.is_none() {
+            let detail = format!("{}: {slot}: {standing:?}", server.name);
+            return Err(Violation::new("what never failed is not Down", detail));
+        }
+    }
+    Ok(())
+}
+
+/// At once when something turns Down, and else at most a second late.
+fn what_is_held_is_published(server: &Server, published: bool, now: u64) -> Result<(), Violation> {
+    let snapshot = server.cell.load_full();
+    let due = published || server.unpublished_for(now) >= PACE;
+    for slot in Slot::all(server.keeper.plan()) {
+        let (held, shown) = (slot.of(server.keeper.health()), slot.of(&snapshot.health));
+        if held.verdict != shown.verdict && (due || held.verdict == Verdict::Down) {
+            let detail =
+                format!("{}: {slot} is {} and {} is served", server.name, held.verdict, shown.verdict);
+            return Err(Violation::new("what is held is published in time", detail));
+        }
+    }
+    Ok(())
+}
+
+/// Two servers that hold the same reports, the same plan and the same controls.
+pub fn same_reports_same_verdicts(one: &Server, two: &Server) -> Result<(), Violation> {
+    if !Arc::ptr_eq(one.keeper.plan(), two.keeper.plan()) || one.held != two.held {
+        return Ok(());
+    }
+    for slot in Slot::all(one.keeper.plan()) {
+        let [a, b] = [one, two].map(|server| slot.of(server.keeper.health()));
+        // Where nobody votes, what each of them knew before stands.
+        let by_votes = |standing: &Standing| {
+            standing.evidence.basis != Basis::Kept && standing.verdict != Verdict::Unknown
+        };
+        if a.control == b.control && by_votes(a) && by_votes(b) && a.verdict != b.verdict {
+            let detail = format!("{slot} is {} at {}, {} at {}", a.verdict, one.name, b.verdict, two.name);
+            return Err(Violation::new("the same reports give the same verdicts", detail));
+        }
+    }
+    Ok(())
+}
+
+/// Servers that know nothing yet hear the reports that one holds, each in another order, some twice, as of one
+/// moment: their maps are the same to the last bit, and their verdicts those of the one.
+pub fn any_order_same_map(server: &Server, now: u64, dice: &mut Dice) -> Result<(), Violation> {
+    let moment = server.moment(now);
+    let held: Vec<Report> = counted(server, now)?.into_iter().map(|(_, report)| report.clone()).collect();
+    let mut hear = || {
+        let mut order: Vec<&Report> = held.iter().chain(held.iter().filter(|_| dice.chance(0.5))).collect();
+        dice.shuffle(&mut order);
+        let mut keeper = Keeper::new(Arc::clone(server.keeper.plan()), None, moment);
+        for report in order {
+            keeper.apply(Event::Report(report.clone()), moment);
+        }
+        keeper
+    };
+    let (one, two) = (hear(), hear());
+    for slot in Slot::all(server.keeper.plan()) {
+        let [a, b, held] = [&one, &two, &server.keeper].map(|keeper| slot.of(keeper.health()));
+        if a.evidence.basis == Basis::Kept || a.verdict == Verdict::Unknown {
+            continue;
+        }
+        if a != b {
+            let detail = format!("{slot}: {a:?} or {b:?}");
+            return Err(Violation::new("any order gives the same map", detail));
+        }
+        if held.control.is_none() && held.verdict != a.verdict {
+            let detail = format!("{}: {slot}: {held:?}; who knows only what it holds: {a:?}", server.name);
+            return Err(Violation::new("one report of each probe is enough", detail));
+        }
+    }
+    Ok(())
+}
+
+/// When nothing disturbs any more: what is served is what is really so.
+pub fn verdicts_are_true(
+    server: &Server,
+    sick: impl Fn(&Slot<'_>) -> bool,
+    orders: &[(String, Control)],
+) -> Result<(), Violation> {
+    let snapshot = server.cell.load_full();
+    for slot in Slot::all(&snapshot.plan) {
+        let order =
+            orders.iter().find(|(name, _)| **name == *slot.endpoint().name).map(|(_, control)| *control);
+        let expected = match order {
+            Some(Control::ForceUp) => Verdict::Up,
+            Some(Control::Drain | Control::ForceDown) => Verdict::Down,
+            None if sick(&slot) => Verdict::Down,
+            None => Verdict::Up,
+        };
+        let served = slot.of(&snapshot.health);
+        if served.verdict != expected || served.stale {
+            let detail = format!("{}: {slot} should be {expected}: {served:?}", server.name);
+            return Err(Violation::new("healed, the verdicts are the truth", detail));
+        }
+    }
+    Ok(())
+}
+
+/// So long after a healing everything is settled: what a probe said in another life is stale after three intervals,
+/// and checks have come to the end of every `rise` and `fall`.
+pub const SETTLED_AFTER: Duration = Duration::from_secs(18);

@@ -1,0 +1,108 @@
+//! A probe: the real trackers, checks that end as the world says, and reports.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use windrose::health::{Kind, Report, TargetReport, Tracker, TrackerSettings};
+use windrose::plan::Plan;
+
+use crate::clock::Clock;
+
+/// A target by what reports call it.
+pub type Key = (Arc<str>, IpAddr);
+
+pub struct Probe {
+    pub name: Arc<str>,
+    pub region: usize,
+    pub clock: Clock,
+    pub alive: bool,
+    /// What was meant for a life before this one is too late.
+    pub life: u32,
+    number: u64,
+    instance: u64,
+    watched: BTreeMap<Key, Watched>,
+}
+
+struct Watched {
+    tracker: Tracker,
+    last: Option<Kind>,
+}
+
+impl Probe {
+    pub fn new(name: &str, region: usize, clock: Clock) -> Self {
+        let (number, instance, watched) = (0, 0, BTreeMap::new());
+        Self { name: name.into(), region, clock, alive: false, life: 0, number, instance, watched }
+    }
+
+    /// A process starts, and knows nothing.
+    pub fn start(&mut self, now: u64, instance: u64) {
+        self.stop();
+        self.clock.start();
+        self.alive = true;
+        self.number = self.clock.moment(now).0;
+        self.instance = instance;
+    }
+
+    pub fn stop(&mut self) {
+        self.alive = false;
+        self.life += 1;
+        self.watched.clear();
+    }
+
+    /// Follows what it should check from now on; returns what is new.
+    pub fn assign(&mut self, plan: &Plan, now: u64) -> Vec<Key> {
+        let now = self.clock.moment(now);
+        let mut before = std::mem::take(&mut self.watched);
+        let mut new = Vec::new();
+        for target in &plan.inventory.targets {
+            let monitor = &plan.inventory.monitors[target.monitor.index()];
+            let key: Key = (monitor.name.as_ref().into(), target.address);
+            let watched = before.remove(&key).unwrap_or_else(|| {
+                new.push(key.clone());
+                Watched { tracker: Tracker::new(TrackerSettings::from(monitor), now), last: None }
+            });
+            self.watched.insert(key, watched);
+        }
+        new
+    }
+
+    /// One check ended: when the next one is due, and whether the opinion turned. `None`: it is no longer asked for.
+    pub fn checked(&mut self, key: &Key, passed: bool, now: u64) -> Option<(Duration, bool)> {
+        let now = self.clock.moment(now);
+        let Watched { tracker, last } = self.watched.get_mut(key)?;
+        let turn = tracker.observe(passed, now);
+        *last = Some(if passed { Kind::Ok } else { Kind::Timeout });
+        Some((tracker.pause(), turn.is_some()))
+    }
+
+    /// The next report.
+    pub fn report(&mut self, region: &str, now: u64) -> Report {
+        let sent = self.clock.moment(now);
+        self.number += 1;
+        let said = |((monitor, address), watched): (&Key, &Watched)| TargetReport {
+            monitor: Arc::clone(monitor),
+            address: *address,
+            opinion: watched.tracker.opinion(),
+            moving: watched.tracker.moving(),
+            last: watched.last,
+            rtt_us: Some(20_000),
+            age_ms: sent.since(watched.tracker.since()).as_millis() as u64,
+            certificate_end: None,
+            agent: None,
+        };
+        Report {
+            probe: Arc::clone(&self.name),
+            region: region.into(),
+            number: self.number,
+            instance: self.instance,
+            sent,
+            interval_ms: REPORT_INTERVAL as u32,
+            targets: self.watched.iter().map(said).collect(),
+        }
+    }
+}
+
+/// In milliseconds.
+pub const REPORT_INTERVAL: u64 = 2_000;

@@ -1,0 +1,190 @@
+//! A server: the real keeper and the real cell, a clock of its own, and a note of everything that was brought to it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use windrose::health::{HealthMap, Report};
+use windrose::keeper::{Event, Fact, Keeper, State, Step};
+use windrose::model::Moment;
+use windrose::plan::Plan;
+use windrose::snapshot::{Snapshot, SnapshotCell};
+
+use crate::broken::Rules;
+use crate::clock::Clock;
+use crate::invariants::Violation;
+use crate::world::Version;
+
+pub struct Server {
+    pub name: String,
+    pub clock: Clock,
+    pub alive: bool,
+    /// What was meant for a life before this one is too late.
+    pub life: u32,
+    pub version: Version,
+    pub keeper: Keeper,
+    pub cell: SnapshotCell,
+    /// What was brought to this process, by probe and number, with when by its clock.
+    brought: BTreeMap<Arc<str>, BTreeMap<u64, Brought>>,
+    /// The probes that counted when the map was worked out last, with the numbers of their reports.
+    pub held: Vec<(Arc<str>, u64)>,
+    /// When the last snapshot was published, by its clock.
+    published: Moment,
+    /// The newest generation that any process of it has published.
+    generation: u64,
+    /// The latest moment that any process of it, but this one, has seen.
+    latest: Moment,
+    /// The state file.
+    disk: Option<String>,
+}
+
+pub struct Brought {
+    pub report: Arc<Report>,
+    pub at: Moment,
+}
+
+/// What came of an event.
+pub struct Applied {
+    pub before: Before,
+    pub facts: Vec<Fact>,
+    pub published: bool,
+}
+
+/// What a server held before an event.
+pub struct Before {
+    pub plan: Arc<Plan>,
+    pub health: HealthMap,
+}
+
+/// What a new process finds of the state of the one before it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Disk {
+    /// It was saved when the process ended.
+    Current,
+    /// The process ended without saving: what was saved last.
+    Old,
+    Lost,
+}
+
+impl Server {
+    pub fn new(name: String, version: Version, clock: Clock, now: u64) -> Self {
+        let moment = clock.moment(now);
+        let keeper = Keeper::new(Arc::clone(&version.plan), None, moment);
+        let first = keeper.first();
+        Self {
+            name,
+            clock,
+            alive: true,
+            life: 0,
+            version,
+            generation: first.generation,
+            cell: SnapshotCell::new(first),
+            keeper,
+            brought: BTreeMap::new(),
+            held: Vec::new(),
+            published: moment,
+            latest: moment,
+            disk: None,
+        }
+    }
+
+    pub fn moment(&self, now: u64) -> Moment {
+        self.clock.moment(now)
+    }
+
+    /// Takes an event in and publishes what is due.
+    pub fn apply(&mut self, event: Event, now: u64, rules: &dyn Rules) -> Result<Applied, Violation> {
+        let moment = self.moment(now);
+        let before = Before { plan: Arc::clone(self.keeper.plan()), health: self.keeper.health().clone() };
+        let Step { facts, snapshot } = rules.apply(&mut self.keeper, event, moment);
+        let fresh = self.keeper.probes(moment).into_iter().filter(|probe| probe.fresh);
+        self.held = fresh.map(|probe| (probe.name, probe.number)).collect();
+        let published = snapshot.is_some();
+        if let Some(snapshot) = snapshot {
+            self.publish(rules.publish(snapshot), moment)?;
+        }
+        Ok(Applied { before, facts, published })
+    }
+
+    /// Notes what the network brings.
+    pub fn note(&mut self, report: &Arc<Report>, now: u64) {
+        let at = self.moment(now);
+        let of_probe = self.brought.entry(Arc::clone(&report.probe)).or_default();
+        let brought =
+            of_probe.entry(report.number).or_insert_with(|| Brought { report: Arc::clone(report), at });
+        brought.at = at;
+    }
+
+    /// A report that was brought to this process.
+    pub fn brought(&self, probe: &str, number: u64) -> Option<&Brought> {
+        self.brought.get(probe)?.get(&number)
+    }
+
+    /// All that was brought so lately that it may count.
+    pub fn lately(&self, now: u64) -> impl Iterator<Item = &Report> {
+        let now = self.moment(now);
+        let fresh = move |brought: &&Brought| {
+            now.since(brought.at)
+                <= FRESH_INTERVALS * Duration::from_millis(brought.report.interval_ms.into())
+        };
+        self.brought.values().flat_map(BTreeMap::values).filter(fresh).map(|brought| &*brought.report)
+    }
+
+    pub fn save(&mut self, now: u64) {
+        let state = self.keeper.state(self.moment(now));
+        self.disk = Some(serde_json::to_string(&state).expect("a state is text"));
+    }
+
+    pub fn stop(&mut self, disk: Disk, now: u64) {
+        match disk {
+            Disk::Current => self.save(now),
+            Disk::Old => {}
+            Disk::Lost => self.disk = None,
+        }
+        self.alive = false;
+        self.life += 1;
+    }
+
+    /// A new process starts from what it finds. `version` is the plan it loads.
+    pub fn start(&mut self, version: Version, now: u64) -> Result<(), Violation> {
+        self.latest = self.latest.max(self.moment(now));
+        self.clock.start();
+        let moment = self.moment(now);
+        let state: Option<State> =
+            self.disk.as_ref().map(|text| serde_json::from_str(text).expect("it reads what it wrote"));
+        let saved = state.as_ref().map(|state| state.generation);
+        self.keeper = Keeper::new(Arc::clone(&version.plan), state, moment);
+        let first = self.keeper.first();
+        // Where the clock was never ahead, a generation goes on without a state too.
+        let before = if moment < self.latest { saved.unwrap_or(0) } else { self.generation };
+        if first.generation <= before {
+            return Err(Violation::new(
+                "a generation only grows",
+                format!("{}: a restart made {} after {before}", self.name, first.generation),
+            ));
+        }
+        self.generation = first.generation;
+        self.cell = SnapshotCell::new(first);
+        (self.version, self.alive, self.published) = (version, true, moment);
+        self.life += 1;
+        self.brought.clear();
+        Ok(())
+    }
+
+    /// How long ago the last snapshot was published.
+    pub fn unpublished_for(&self, now: u64) -> Duration {
+        self.moment(now).since(self.published)
+    }
+
+    fn publish(&mut self, snapshot: Snapshot, moment: Moment) -> Result<(), Violation> {
+        self.published = moment;
+        self.generation = self.generation.max(snapshot.generation);
+        let published = self.cell.publish(snapshot);
+        published
+            .map(|_| ())
+            .map_err(|older| Violation::new("a generation only grows", format!("{}: {older:?}", self.name)))
+    }
+}
+
+/// A report counts for so many of its probe's intervals.
+const FRESH_INTERVALS: u32 = 3;
