@@ -205,9 +205,8 @@ impl Fleet<'_> {
     /// Everybody hears of another plan, sooner or later.
     fn change_plan(&mut self) {
         let sketch = self.wanted().sketch.clone().changed(&mut self.dice);
-        let rules = self.rules();
-        self.versions.push(sketch.version(|text| rules.edit(text)));
-        let version = self.versions.len() - 1;
+        let (version, rules) = (self.versions.len(), self.rules());
+        self.versions.push(sketch.version(version, |text| rules.edit(text)));
         for server in 0..self.servers.len() {
             let later = self.dice.between(1, PLAN_TAKES);
             self.after(later, Happening::ServerFollows { server, version });

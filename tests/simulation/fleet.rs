@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use windrose::health::{Control, Report};
-use windrose::keeper::{Event, describe};
+use windrose::keeper::{Event, Fact, describe};
 use windrose::model::Family;
 
 use crate::asking::ask;
@@ -30,9 +30,9 @@ use crate::invariants::{
     verdicts_are_true,
 };
 use crate::network::{Network, Weather};
-use crate::probe::{Key, Probe, REPORT_INTERVAL};
+use crate::probe::{Key, Probe};
 use crate::server::{Disk, Server};
-use crate::world::{Check, Part, STEADY, Sick, Sketch, Version, endpoint_at};
+use crate::world::{Check, Part, QUORUM, STEADY, Sick, Sketch, Version, endpoint_at};
 
 pub struct Fleet<'r> {
     pub dice: Dice,
@@ -78,7 +78,7 @@ impl Counts {
 #[derive(Debug)]
 pub enum Happening {
     CheckEnds { probe: usize, life: u32, key: Key },
-    ReportDue { probe: usize, life: u32 },
+    ReportDue { probe: usize, life: u32, at: u64 },
     Arrives { server: usize, report: Arc<Report> },
     Ticks { server: usize, life: u32 },
     Saves { server: usize, life: u32 },
@@ -97,7 +97,7 @@ impl<'r> Fleet<'r> {
         let mut dice = Dice::new(seed);
         let sketch = Sketch::any(&mut dice);
         let regions = sketch.regions;
-        let version = sketch.version(|text| rules.edit(text));
+        let version = sketch.version(0, |text| rules.edit(text));
         let now = START;
         let mut probes = Vec::new();
         for region in 0..regions {
@@ -107,7 +107,7 @@ impl<'r> Fleet<'r> {
                 probes.push(Probe::new(&format!("p{region}{number}"), region, Clock::new(skew(&mut dice))));
             }
         }
-        let servers = (0..dice.between(2, 4)).map(|number| {
+        let servers = (0..dice.pick(&[2, 2, 3, 3, 4])).map(|number| {
             Server::new(format!("s{number}"), version.clone(), Clock::new(skew(&mut dice)), now)
         });
         let servers = servers.collect();
@@ -162,9 +162,12 @@ impl<'r> Fleet<'r> {
             Happening::CheckEnds { probe, life, key } if self.probes[probe].life == life => {
                 self.check_ends(probe, key);
             }
-            Happening::ReportDue { probe, life } if self.probes[probe].life == life => {
+            Happening::ReportDue { probe, life, at }
+                if (self.probes[probe].life, self.probes[probe].due) == (life, at) =>
+            {
                 self.report(probe);
-                self.after(REPORT_INTERVAL, Happening::ReportDue { probe, life });
+                self.probes[probe].reported(at);
+                self.plan_report(probe);
             }
             Happening::Arrives { server, report } if self.servers[server].alive => {
                 self.servers[server].note(&report, self.now);
@@ -228,15 +231,22 @@ impl Fleet<'_> {
     pub fn start_probe(&mut self, probe: usize) {
         let instance = self.dice.next();
         self.probes[probe].start(self.now, instance);
-        let life = self.probes[probe].life;
-        let version = self.versions.len() - 1;
         self.tell(|| format!("probe {probe} starts"));
-        self.probe_follows(probe, version);
-        let first = self.dice.between(500, REPORT_INTERVAL);
-        self.after(first, Happening::ReportDue { probe, life });
+        self.probe_follows(probe, self.versions.len() - 1);
+        self.plan_report(probe);
+    }
+
+    fn plan_report(&mut self, probe: usize) {
+        let (life, at) = (self.probes[probe].life, self.probes[probe].due);
+        self.after(at - self.now, Happening::ReportDue { probe, life, at });
     }
 
     fn probe_follows(&mut self, probe: usize, version: usize) {
+        // What it was told of late is older than what it follows.
+        if version < self.probes[probe].version {
+            return;
+        }
+        self.probes[probe].version = version;
         let new = self.probes[probe].assign(&self.versions[version].plan, self.now);
         let life = self.probes[probe].life;
         for key in new {
@@ -254,7 +264,8 @@ impl Fleet<'_> {
         let life = self.probes[probe].life;
         self.after(pause.as_millis() as u64, Happening::CheckEnds { probe, life, key });
         if turned {
-            self.report(probe);
+            self.probes[probe].hasten(self.now);
+            self.plan_report(probe);
         }
     }
 
@@ -292,16 +303,17 @@ impl Fleet<'_> {
             any_order_same_map(server, now, dice)?;
         }
         self.compare(at)?;
-        for fact in &applied.facts {
-            let told = |fleet: &Self| {
-                format!("{}: {}", fleet.servers[at].name, describe(fact, fleet.servers[at].keeper.plan()))
-            };
-            if self.trace.is_some() {
-                let told = told(self);
-                self.tell(|| told);
-            }
-        }
+        self.tell_facts(at, &applied.facts);
         Ok(())
+    }
+
+    fn tell_facts(&mut self, server: usize, facts: &[Fact]) {
+        for fact in facts {
+            let server = &self.servers[server];
+            let told = self.trace.is_some().then(|| describe(fact, server.keeper.plan()));
+            let told = told.map(|told| format!("{}: {told}", server.name));
+            self.tell(|| told.expect("it is traced"));
+        }
     }
 
     /// A server beside the others.
@@ -334,6 +346,9 @@ impl Fleet<'_> {
 
     fn server_follows(&mut self, server: usize, version: usize) -> Result<(), Violation> {
         let version = self.versions[version].clone();
+        if version.number <= self.servers[server].version.number {
+            return Ok(());
+        }
         let plan = Arc::clone(&version.plan);
         self.tell(|| format!("server {server} follows another plan"));
         self.servers[server].version = version;
@@ -402,16 +417,18 @@ impl Fleet<'_> {
     fn in_the_end(&mut self) -> Result<(), Violation> {
         let mut watching: Vec<usize> = self.probes.iter().map(|probe| probe.region).collect();
         watching.dedup();
-        let fails = |slot: &Slot<'_>, region: usize| {
-            slot.targets()
-                .any(|(monitor, address)| self.sick.contains(&part(region, &(monitor.into(), address))))
-        };
-        let sick = |slot: &Slot<'_>| match watching.contains(&slot.region().index()) {
-            true => fails(slot, slot.region().index()),
+        let fails = |target: &Key, region: usize| self.sick.contains(&part(region, target));
+        let fails_for = |target: &Key, region: usize| match watching.contains(&region) {
+            true => fails(target, region),
+            // Nobody is there to see: what the other regions see of this very target.
             false => {
-                let all = watching.iter().filter(|region| fails(slot, **region)).count();
-                all * 100 >= watching.len() * crate::world::QUORUM as usize
+                let all = watching.iter().filter(|region| fails(target, **region)).count();
+                all * 100 >= watching.len() * QUORUM as usize
             }
+        };
+        let sick = |slot: &Slot<'_>| {
+            let mut targets = slot.targets().map(|(monitor, address)| (Arc::from(monitor), address));
+            targets.any(|target| fails_for(&target, slot.region().index()))
         };
         let orders: Vec<(String, Control)> =
             self.orders.iter().map(|(name, order)| (name.clone(), *order)).collect();
@@ -432,9 +449,9 @@ fn skew(dice: &mut Dice) -> i64 {
 
 /// So that an hour before it is a time too.
 const START: u64 = 1_000_000_000;
-const FIRST_FAULT: u64 = 4_000;
-const TROUBLED_FOR: u64 = 30_000;
-const FAULT_PAUSE: (u64, u64) = (200, 2_500);
+const FIRST_FAULT: u64 = 3_000;
+const TROUBLED_FOR: u64 = 18_000;
+const FAULT_PAUSE: (u64, u64) = (100, 1_500);
 const TICK: u64 = 1_000;
 const SAVE: u64 = 5_000;
 

@@ -320,4 +320,4 @@ pub fn verdicts_are_true(
 
 /// So long after a healing everything is settled: what a probe said in another life is stale after three intervals,
 /// and checks have come to the end of every `rise` and `fall`.
-pub const SETTLED_AFTER: Duration = Duration::from_secs(18);
+pub const SETTLED_AFTER: Duration = Duration::from_secs(12);

@@ -20,6 +20,11 @@ pub struct Probe {
     pub alive: bool,
     /// What was meant for a life before this one is too late.
     pub life: u32,
+    /// The version of the plan that it follows.
+    pub version: usize,
+    /// When it reports next.
+    pub due: u64,
+    reported: u64,
     number: u64,
     instance: u64,
     watched: BTreeMap<Key, Watched>,
@@ -32,8 +37,19 @@ struct Watched {
 
 impl Probe {
     pub fn new(name: &str, region: usize, clock: Clock) -> Self {
-        let (number, instance, watched) = (0, 0, BTreeMap::new());
-        Self { name: name.into(), region, clock, alive: false, life: 0, number, instance, watched }
+        Self {
+            name: name.into(),
+            region,
+            clock,
+            alive: false,
+            life: 0,
+            version: 0,
+            due: 0,
+            reported: 0,
+            number: 0,
+            instance: 0,
+            watched: BTreeMap::new(),
+        }
     }
 
     /// A process starts, and knows nothing.
@@ -43,6 +59,7 @@ impl Probe {
         self.alive = true;
         self.number = self.clock.moment(now).0;
         self.instance = instance;
+        self.due = now + REPORT_INTERVAL;
     }
 
     pub fn stop(&mut self) {
@@ -77,6 +94,15 @@ impl Probe {
         Some((tracker.pause(), turn.is_some()))
     }
 
+    /// An opinion turned: the next report is soon.
+    pub fn hasten(&mut self, now: u64) {
+        self.due = self.due.min((now + COALESCE).max(self.reported + URGENT_PACE));
+    }
+
+    pub fn reported(&mut self, now: u64) {
+        (self.reported, self.due) = (now, now + REPORT_INTERVAL);
+    }
+
     /// The next report.
     pub fn report(&mut self, region: &str, now: u64) -> Report {
         let sent = self.clock.moment(now);
@@ -104,5 +130,7 @@ impl Probe {
     }
 }
 
-/// In milliseconds.
-pub const REPORT_INTERVAL: u64 = 2_000;
+/// In milliseconds, as those of the real probe.
+const REPORT_INTERVAL: u64 = 2_000;
+const COALESCE: u64 = 10;
+const URGENT_PACE: u64 = 100;

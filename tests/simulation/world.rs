@@ -64,6 +64,8 @@ pub type Sick = BTreeSet<Part>;
 /// One version, ready to run.
 #[derive(Clone, Debug)]
 pub struct Version {
+    /// Its place among the versions.
+    pub number: usize,
     pub sketch: Sketch,
     pub plan: Arc<Plan>,
 }
@@ -71,7 +73,7 @@ pub struct Version {
 impl Sketch {
     pub fn any(dice: &mut Dice) -> Self {
         let regions = 1 + dice.below(3);
-        let count = 2 + dice.below(4);
+        let count = 2 + dice.below(3);
         let endpoints = (0..count).map(|number| Endpoint::any(number, dice)).collect();
         let mut order: Vec<usize> = (0..count).collect();
         dice.shuffle(&mut order);
@@ -100,7 +102,7 @@ impl Sketch {
     }
 
     /// Compiles it, as `edit` makes of the text.
-    pub fn version(self, edit: impl Fn(String) -> String) -> Version {
+    pub fn version(self, number: usize, edit: impl Fn(String) -> String) -> Version {
         let steering = edit(self.text());
         let sources = Sources {
             zones: vec![Source::new("example.org.zone", ZONE)],
@@ -111,7 +113,7 @@ impl Sketch {
         found.extend(more);
         found.retain(|found| found.severity == Severity::Error);
         assert!(found.is_empty(), "{found:#?}\n{steering}");
-        Version { sketch: self, plan: Arc::new(plan.expect("without errors there is a plan")) }
+        Version { number, sketch: self, plan: Arc::new(plan.expect("without errors there is a plan")) }
     }
 
     /// The endpoints of this version, with their numbers.
