@@ -122,6 +122,37 @@ impl fmt::Display for Family {
     }
 }
 
+/// A number by which machines see that they have the same: FNV-1a, 64 bits, the same in every release. It tells
+/// accidents apart, not forgeries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint(u64);
+
+impl Fingerprint {
+    /// Of nothing yet.
+    pub fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    /// Of what came before and these octets, whose number counts too.
+    #[must_use]
+    pub fn with(self, octets: &[u8]) -> Self {
+        let length = (octets.len() as u64).to_le_bytes();
+        let fold = |hash: u64, octet: &u8| (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3);
+        Self(length.iter().chain(octets).fold(self.0, fold))
+    }
+
+    /// As a number.
+    pub fn value(self) -> u64 {
+        self.0
+    }
+}
+
+impl Default for Fingerprint {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// A moment in milliseconds. It starts from the wall clock when the process starts and then only
 /// grows with the monotonic clock, so that a jump of the wall clock changes nothing.
 #[derive(

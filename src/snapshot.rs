@@ -73,7 +73,14 @@ mod tests {
     fn snapshot(generation: u64) -> Snapshot {
         let geo = Geo::one_region(RegionId(0));
         let (inventory, zones, steered) = (Inventory::default(), Zones::default(), Vec::new());
-        let plan = Plan { inventory, geo, zones, steered, debug: Vec::new() };
+        let plan = Plan {
+            inventory,
+            geo,
+            zones,
+            steered,
+            debug: Vec::new(),
+            source: crate::model::Fingerprint::new(),
+        };
         Snapshot { generation, plan: Arc::new(plan), health: HealthMap::default() }
     }
 

@@ -3,16 +3,21 @@
 //! ```text
 //!   serve:  load > plan --.            .--> dns (UDP threads, TCP)
 //!           probe > Report +--> keeper +--> SnapshotCell
-//!           control > Call '           '--> state file
+//!           fleet > Report |           '--> state file
+//!           control > Call '
 //! ```
 
 mod check;
 mod demo;
 mod desk;
 mod explain;
+mod fleet;
 mod locate;
 mod operate;
 mod persist;
+mod probe;
+mod probing;
+mod process;
 mod reload;
 mod scenario;
 mod serve;
@@ -58,6 +63,10 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Serve { config } => {
             telemetry::start_log();
             serve::run(config.path.as_deref())
+        }
+        Command::Probe { config } => {
+            telemetry::start_log();
+            probe::run(config.path.as_deref())
         }
         Command::Check { schema: Some(kind), .. } => check::print_schema(kind),
         Command::Check { config, format, schema: None } => check::run(config.path.as_deref(), format.format),

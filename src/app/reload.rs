@@ -1,8 +1,8 @@
 //! Reload: on SIGHUP, when files change, or when an operator asks. All or nothing.
 //!
 //! ```text
-//!   SIGHUP, a look a second, `windrose reload` --> Reloader (reads and compiles, off the async threads;
-//!                                                      |       geo databases only if they changed)
+//!   SIGHUP, a look a second, `windrose reload`, --> Reloader (reads and compiles, off the async threads;
+//!   another version published to the fleet             |       geo databases only if they changed)
 //!                                                      `--> Reloaded { plan or diagnostics } --> Server
 //! ```
 //!
@@ -17,10 +17,28 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::control::Reply;
-use crate::load::{self, Databases, Held, Loaded, Watch};
+use crate::load::{self, Databases, Held, Loaded, Site, Watch};
 use crate::plan::Plan;
 use crate::spec::Diagnostic;
 use crate::spec::diagnostic::render;
+
+/// A reason to read.
+#[derive(Debug)]
+pub(super) enum Wanted {
+    /// The same files again, for an operator who waits.
+    Again(oneshot::Sender<Reply>),
+    /// The zones that were published to the fleet.
+    Published(Unpacked),
+}
+
+/// Published zones, on this machine's disk.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Unpacked {
+    /// Their version.
+    pub(super) version: u64,
+    /// Where they are.
+    pub(super) directory: PathBuf,
+}
 
 /// A finished reading of the files.
 #[derive(Debug)]
@@ -34,49 +52,81 @@ pub(super) struct Reloaded {
     /// Errors and warnings, in words.
     pub(super) said: String,
     /// Why it was read, for the log.
-    pub(super) because: &'static str,
+    pub(super) because: String,
+    /// The published zones that were read, if they were not read before.
+    pub(super) published: Option<Unpacked>,
     /// Who asked and waits, if somebody does.
     pub(super) asked: Option<oneshot::Sender<Reply>>,
 }
 
 /// Reads a `zones` directory again whenever there is a reason to.
 pub(super) struct Reloader {
-    pub(super) zones: PathBuf,
-    pub(super) databases: Databases,
-    pub(super) report_interval: Duration,
+    zones: PathBuf,
+    databases: Databases,
+    report_interval: Duration,
     /// Since before the files were read for the first time: no change goes unnoticed.
-    pub(super) watch: Watch,
+    watch: Watch,
     /// Since the process started: its default action would end it.
-    pub(super) hangup: Signal,
+    hangup: Signal,
 }
 
 impl Reloader {
+    /// Starts one for a site; what it is asked to read, and what it has read.
+    pub(super) fn start(
+        site: &Site,
+        databases: Databases,
+        watch: Watch,
+        hangup: Signal,
+    ) -> (mpsc::Sender<Wanted>, mpsc::Receiver<Reloaded>) {
+        let (want, wanted) = mpsc::channel(1);
+        let (results, reloaded) = mpsc::channel(1);
+        let report_interval = site.machine.probe.report_interval;
+        let reloader = Self { zones: site.zones.clone(), databases, report_interval, watch, hangup };
+        tokio::spawn(reloader.run(wanted, results));
+        (want, reloaded)
+    }
+
     /// Works until nobody takes the results any more.
-    pub(super) async fn run(
-        mut self,
-        mut asked: mpsc::Receiver<oneshot::Sender<Reply>>,
-        results: mpsc::Sender<Reloaded>,
-    ) {
+    async fn run(mut self, mut wanted: mpsc::Receiver<Wanted>, results: mpsc::Sender<Reloaded>) {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let (because, asked) = tokio::select! {
-                _ = self.hangup.recv() => ("SIGHUP", None),
-                Some(reply) = asked.recv() => ("an operator asked", Some(reply)),
+            let (because, wanted) = tokio::select! {
+                _ = self.hangup.recv() => ("SIGHUP".into(), None),
+                Some(wanted) = wanted.recv() => (wanted.reason(), Some(wanted)),
                 _ = looks.tick() => {
                     if !self.look().await {
                         continue;
                     }
-                    ("files changed", None)
+                    ("files changed".into(), None)
                 }
                 () = results.closed() => return,
             };
-            let Reading { plan, said, geography } = self.read().await;
+            let (published, asked, Reading { plan, said, geography }) = match wanted {
+                None => (None, None, self.read().await),
+                Some(Wanted::Again(reply)) => (None, Some(reply), self.read().await),
+                Some(Wanted::Published(new)) => {
+                    let reading = self.turn_to(new.directory.clone()).await;
+                    (Some(new), None, reading)
+                }
+            };
             let databases = self.databases.held().to_vec();
-            if results.send(Reloaded { databases, geography, plan, said, because, asked }).await.is_err() {
+            let reloaded = Reloaded { databases, geography, plan, said, because, published, asked };
+            if results.send(reloaded).await.is_err() {
                 return;
             }
         }
+    }
+
+    /// Reads another directory, from now on if it is right.
+    async fn turn_to(&mut self, directory: PathBuf) -> Reading {
+        let watch = std::mem::replace(&mut self.watch, Watch::new(&directory));
+        let zones = std::mem::replace(&mut self.zones, directory);
+        let reading = self.read().await;
+        if reading.plan.is_none() {
+            (self.watch, self.zones) = (watch, zones);
+        }
+        reading
     }
 
     async fn look(&mut self) -> bool {
@@ -114,6 +164,15 @@ impl Reloader {
                 let said = said(&Loaded::fault(&error.to_string()).diagnostics);
                 Reading { plan: None, said, geography: Vec::new() }
             }
+        }
+    }
+}
+
+impl Wanted {
+    fn reason(&self) -> String {
+        match self {
+            Wanted::Again(_) => "an operator asked".into(),
+            Wanted::Published(Unpacked { version, .. }) => format!("version {version} was published"),
         }
     }
 }

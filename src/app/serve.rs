@@ -8,38 +8,33 @@
 //!                                                    `-> snapshot to the cell, state to the disk
 //! ```
 
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info, warn};
 
 use crate::app::desk::Desk;
+use crate::app::fleet::{self, Heard, Membership};
 use crate::app::persist::Persist;
-use crate::app::reload::{Reloaded, Reloader};
+use crate::app::probing::Probing;
+use crate::app::process::{NO_SIGNALS, StopSignals, block_on, failed, host_name};
+use crate::app::reload::{Reloaded, Reloader, Unpacked, Wanted};
 use crate::app::{Failure, Ready, explain, plan, site, status};
 use crate::control::{self, Call, Happened, Reply, Request};
 use crate::dns;
-use crate::health::{Opinion, Report};
+use crate::fleet::Digest;
+use crate::health::Opinion;
 use crate::keeper::Event;
-use crate::load::{Databases, Held, Site, StateFile, Watch};
-use crate::model::Target;
-use crate::plan::Plan;
-use crate::probe::{self, Assignment};
+use crate::load::{Held, PublishedZones, Site, StateFile, Watch};
 
 pub(super) fn run(config: Option<&Path>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(ASYNC_THREADS)
-        .enable_all()
-        .build()
-        .map_err(failed("cannot start the runtime"))?;
-    let result = runtime.block_on(serve(config));
-    runtime.shutdown_timeout(LAST_WORDS);
-    result
+    block_on(serve(config))
 }
 
 async fn serve(config: Option<&Path>) -> Result<(), Failure> {
@@ -61,24 +56,29 @@ async fn serve(config: Option<&Path>) -> Result<(), Failure> {
     });
     let listening = if saved.is_some() { Listening::now() } else { Listening::settling(&site) };
     let desk = Desk::new(plan, saved);
-    let (assignments, reports) = start_probe(&site, &name, desk.plan());
+    let instance = RandomState::new().hash_one(desk.clock.now());
+    let probing = Probing::start(&site, &name, instance, desk.plan());
+    let fleet = fleet::join(&site, &name, desk.clock).await?;
+    let membership = fleet.map(|fleet| Membership::new(fleet, &name, instance));
     let held = databases.held().to_vec();
     let happening = broadcast::channel(HAPPENING_MAX).0;
-    let (reload, reloaded) = start_reloader(&site, databases, watch, hangup);
+    let (reload, reloaded) = Reloader::start(&site, databases, watch, hangup);
     let server = Server {
         databases: held,
         persist: Persist::start(state),
         last_reload: None,
+        zones_version: None,
         calls: open_control(&site, &happening)?,
         happening,
         addresses: bound.addresses(),
         bound: Some(bound),
         running: None,
+        membership,
+        instance,
         site,
         name,
         desk,
-        assignments,
-        reports,
+        probing,
         reload,
         reloaded,
         stop,
@@ -96,17 +96,22 @@ struct Server {
     bound: Option<dns::Bound>,
     /// Since answering started.
     running: Option<dns::Running>,
-    assignments: watch::Sender<Arc<[Assignment]>>,
-    reports: mpsc::Receiver<Report>,
+    probing: Probing,
+    /// In the fleet, if there is one.
+    membership: Option<Membership>,
+    /// Tells this process from another under the same name.
+    instance: u64,
     calls: mpsc::Receiver<Call>,
     /// To those who watch.
     happening: broadcast::Sender<Arc<Happened>>,
-    reload: mpsc::Sender<oneshot::Sender<Reply>>,
+    reload: mpsc::Sender<Wanted>,
     reloaded: mpsc::Receiver<Reloaded>,
     /// The geo databases, as of the last reload.
     databases: Vec<Held>,
     /// What the last reload said, if it was refused.
     last_reload: Option<String>,
+    /// The published version that is served; `None`: files of this machine's own.
+    zones_version: Option<u64>,
     persist: Persist,
     stop: StopSignals,
 }
@@ -138,17 +143,22 @@ impl Server {
         loop {
             tokio::select! {
                 () = sleep_until(listening.at), if self.bound.is_some() => self.start_answering()?,
-                Some(report) = self.reports.recv() => {
+                Some(report) = self.probing.reports.recv() => {
                     let settled = report.targets.iter().all(|target| target.opinion != Opinion::Unknown);
+                    if let Some(membership) = &self.membership {
+                        membership.pass_on(&report);
+                    }
                     self.apply(Event::Report(report));
                     if settled && listening.when_settled {
                         self.start_answering()?;
                     }
                 }
+                heard = heard(&mut self.membership) => self.take_heard(heard),
                 Some(reloaded) = self.reloaded.recv() => self.take(reloaded),
                 Some(call) = self.calls.recv() => self.answer_call(call),
                 _ = ticks.tick() => {
                     self.apply(Event::Tick);
+                    self.tell_fleet();
                 }
                 error = failure_of(&mut self.running) => {
                     error!("a listener ended: {error}");
@@ -186,8 +196,39 @@ impl Server {
         happened.into_iter().map(tell).collect()
     }
 
+    fn take_heard(&mut self, heard: Heard) {
+        match heard {
+            Heard::Report(report) => {
+                self.apply(Event::Report(report));
+            }
+            Heard::Digest(digest) => {
+                let now = self.desk.clock.now();
+                if let Some(membership) = &mut self.membership {
+                    membership.note(digest, now);
+                }
+            }
+        }
+    }
+
+    /// Says what this server runs and holds, so that one that differs is seen.
+    fn tell_fleet(&mut self) {
+        let Some(membership) = &mut self.membership else { return };
+        let (plan, health) = (self.desk.keeper.plan(), self.desk.keeper.health());
+        membership.tell(Digest {
+            server: self.name.as_str().into(),
+            instance: self.instance,
+            generation: self.desk.cell.load().generation,
+            map: health.fingerprint(&plan.inventory),
+            plan: plan.source.value(),
+            zones_version: self.zones_version,
+            zones_error: self.last_reload.clone(),
+            windrose: env!("CARGO_PKG_VERSION").into(),
+            sent: self.desk.clock.now(),
+        });
+    }
+
     fn take(&mut self, reloaded: Reloaded) {
-        let Reloaded { databases, geography, plan, said, because, asked } = reloaded;
+        let Reloaded { databases, geography, plan, said, because, published, asked } = reloaded;
         self.databases = databases;
         geography.iter().for_each(|database| info!("geo: {database}"));
         let reply = match plan {
@@ -197,7 +238,12 @@ impl Server {
                     warn!("the files have warnings\n{said}");
                 }
                 info!("{text}");
-                self.assignments.send_replace(checked(&self.site, &plan));
+                self.probing.follow(&plan);
+                if let Some(Unpacked { version, directory }) = published {
+                    self.zones_version = Some(version);
+                    self.site.zones = directory;
+                    accept(&self.site, version);
+                }
                 self.apply(Event::Plan(Arc::new(plan)));
                 self.last_reload = None;
                 Reply::said(format!("{said}{text}\n"))
@@ -217,19 +263,7 @@ impl Server {
     fn answer_call(&mut self, call: Call) {
         let Call { request, reply } = call;
         let said = match request {
-            // The answer comes when the files have been read. This task waits for nobody.
-            Request::Reload => match self.reload.try_send(reply) {
-                Ok(()) => return,
-                Err(TrySendError::Full(reply)) => {
-                    let _ =
-                        reply.send(Reply::failed("a reload is waiting already; it reads what is there now"));
-                    return;
-                }
-                Err(TrySendError::Closed(reply)) => {
-                    let _ = reply.send(Reply::failed("files can no longer be reloaded: restart the server"));
-                    return;
-                }
-            },
+            Request::Reload => return self.ask_to_reload(reply),
             Request::Explain(question) => self.explain(&question),
             Request::Status => status::reply(&self.view()),
             Request::Watch => Reply::failed("watching is the listener's"),
@@ -243,6 +277,18 @@ impl Server {
             },
         };
         let _ = reply.send(said);
+    }
+
+    /// The answer comes when the files have been read. This task waits for nobody.
+    fn ask_to_reload(&self, reply: oneshot::Sender<Reply>) {
+        let Err(refused) = self.reload.try_send(Wanted::Again(reply)) else { return };
+        let why = match refused {
+            TrySendError::Full(_) => "a reload is waiting already; it reads what is there now",
+            TrySendError::Closed(_) => "files can no longer be reloaded: restart the server",
+        };
+        if let Wanted::Again(reply) = refused.into_inner() {
+            let _ = reply.send(Reply::failed(why));
+        }
     }
 
     fn operate(&mut self, event: Event) -> Reply {
@@ -275,6 +321,8 @@ impl Server {
             site: &self.site,
             databases: &self.databases,
             addresses: &self.addresses,
+            membership: self.membership.as_ref(),
+            zones_version: self.zones_version,
             answering: self.running.is_some(),
             snapshot: self.desk.cell.load_full(),
             probes: self.desk.keeper.probes(self.desk.clock.now()),
@@ -292,76 +340,6 @@ impl Server {
         self.persist.finish(&self.desk).await;
         info!("stopped");
     }
-}
-
-fn start_probe(
-    site: &Site,
-    name: &str,
-    plan: &Plan,
-) -> (watch::Sender<Arc<[Assignment]>>, mpsc::Receiver<Report>) {
-    let settings = &site.machine.probe;
-    let own_region = site.machine.machine.region.as_deref();
-    if let Some(region) = own_region.filter(|region| plan.inventory.region(region).is_none()) {
-        warn!(
-            "[machine] region = \"{region}\": no such region; this probe's votes count for the default region"
-        );
-    }
-    let default_region = &plan.inventory.regions[plan.inventory.default_region().index()].name;
-    let config = probe::Config {
-        name: name.into(),
-        region: own_region.unwrap_or(default_region).into(),
-        report_interval: settings.report_interval,
-        concurrency: settings.concurrency,
-    };
-    let (sender, receiver) = watch::channel(checked(site, plan));
-    let (reports, heard) = mpsc::channel(REPORTS_WAITING);
-    tokio::spawn(keep_probing(config, receiver, reports));
-    (sender, heard)
-}
-
-/// A probe that ends by a fault starts again: meanwhile its votes go stale, which is no failure.
-async fn keep_probing(
-    config: probe::Config,
-    assignments: watch::Receiver<Arc<[Assignment]>>,
-    reports: mpsc::Sender<Report>,
-) {
-    loop {
-        let run = probe::run(config.clone(), assignments.clone(), reports.clone());
-        let ended = tokio::spawn(run).await;
-        if reports.is_closed() || assignments.has_changed().is_err() {
-            return;
-        }
-        error!("the probe ended ({ended:?}); it starts again");
-        tokio::time::sleep(PROBE_PAUSE).await;
-    }
-}
-
-/// What this machine checks.
-fn checked(site: &Site, plan: &Plan) -> Arc<[Assignment]> {
-    if site.machine.probe.enabled { assignments(plan) } else { Arc::new([]) }
-}
-
-pub(super) fn assignments(plan: &Plan) -> Arc<[Assignment]> {
-    let monitors: Vec<_> = plan.inventory.monitors.iter().cloned().map(Arc::new).collect();
-    let assignment = |target: &Target| Assignment {
-        monitor: Arc::clone(&monitors[target.monitor.index()]),
-        address: target.address,
-    };
-    plan.inventory.targets.iter().map(assignment).collect()
-}
-
-fn start_reloader(
-    site: &Site,
-    databases: Databases,
-    watch: Watch,
-    hangup: Signal,
-) -> (mpsc::Sender<oneshot::Sender<Reply>>, mpsc::Receiver<Reloaded>) {
-    let (ask, asked) = mpsc::channel(1);
-    let (results, reloaded) = mpsc::channel(1);
-    let report_interval = site.machine.probe.report_interval;
-    let reloader = Reloader { zones: site.zones.clone(), databases, report_interval, watch, hangup };
-    tokio::spawn(reloader.run(asked, results));
-    (ask, reloaded)
 }
 
 /// A disk that is full or read-only must not keep a name server from starting; another server must.
@@ -399,11 +377,22 @@ fn dns_config(site: &Site, name: &str) -> dns::Config {
     }
 }
 
-fn host_name() -> String {
-    nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .unwrap_or_else(|| "windrose".into())
+/// Makes published zones those that a restart begins with. A disk that fails is no reason not to serve them.
+pub(super) fn accept(site: &Site, version: u64) {
+    let published = PublishedZones::new(&site.state);
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = published.accept(version) {
+            warn!("version {version} of the zones is served, but a restart would not begin with it: {error}");
+        }
+    });
+}
+
+/// Waits for ever without a fleet.
+async fn heard(membership: &mut Option<Membership>) -> Heard {
+    match membership {
+        Some(membership) => membership.heard().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits for ever while nothing runs.
@@ -414,45 +403,8 @@ async fn failure_of(running: &mut Option<dns::Running>) -> std::io::Error {
     }
 }
 
-pub(super) fn failed<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> Failure {
-    move |error| Failure::Failed(format!("{what}: {error}"))
-}
-
-/// What ends the process gracefully.
-pub(super) struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl StopSignals {
-    pub(super) fn listen() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    pub(super) async fn recv(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
-}
-
-/// TCP, checks and control share these; the UDP threads are others.
-const ASYNC_THREADS: usize = 2;
-
 /// Time passes for the keeper this often.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Reports that wait for the keeper; the next one says it all anyway.
-const REPORTS_WAITING: usize = 4;
-
 /// Events that a slow watcher may be behind; of what is beyond it hears only how many there were.
 const HAPPENING_MAX: usize = 1024;
-
-/// A probe that ended starts again after this.
-const PROBE_PAUSE: Duration = Duration::from_secs(1);
-
-const NO_SIGNALS: &str = "cannot listen for signals";
-
-/// Threads that still work after this are left behind when the process ends.
-const LAST_WORDS: Duration = Duration::from_secs(2);

@@ -3,12 +3,14 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
+use crate::app::fleet::{Membership, Other};
 use crate::control::Reply;
 use crate::dns::Stats;
+use crate::fleet::{Dropped, Link};
 use crate::health::Standing;
 use crate::keeper::ProbeStatus;
 use crate::load::{Held, Site};
@@ -22,6 +24,8 @@ pub(super) struct View<'s> {
     pub(super) site: &'s Site,
     pub(super) databases: &'s [Held],
     pub(super) addresses: &'s [SocketAddr],
+    pub(super) membership: Option<&'s Membership>,
+    pub(super) zones_version: Option<u64>,
     pub(super) answering: bool,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) probes: Vec<ProbeStatus>,
@@ -62,6 +66,9 @@ fn text(view: &View<'_>) -> String {
         bytes / 1024,
         facts / 1024
     );
+    if let Some(membership) = view.membership {
+        fleet_text(&mut text, membership, view);
+    }
     for probe in &view.probes {
         let region = &plan.inventory.regions[probe.region.index()].name;
         let fresh = if probe.fresh { "" } else { ", stale" };
@@ -85,10 +92,79 @@ fn text(view: &View<'_>) -> String {
     text
 }
 
+fn fleet_text(text: &mut String, membership: &Membership, view: &View<'_>) {
+    let ago = |since: Moment| display(Duration::from_secs(view.now.since(since).as_secs()));
+    let link = match membership.link() {
+        Link::Connected { server, since } => format!("linked to {server} for {}", ago(since)),
+        Link::Disconnected { since, error: None } => format!("not linked for {}", ago(since)),
+        Link::Disconnected { since, error: Some(error) } => format!("not linked for {}: {error}", ago(since)),
+    };
+    let _ = writeln!(text, "  fleet       {link}");
+    if let Some(version) = view.zones_version {
+        let _ = writeln!(text, "  zones       version {version} of the fleet");
+    }
+    for (name, other) in membership.others() {
+        let zones = other.digest.zones_version.map(|version| format!("version {version}, "));
+        let zones = zones.unwrap_or_default();
+        let differs = match (other.other_plan, other.other_map) {
+            (Some(since), _) => format!("OTHER ZONES than here for {}", ago(since)),
+            (None, Some(since)) => format!("OTHER VERDICTS than here for {}", ago(since)),
+            (None, None) => "as here".into(),
+        };
+        let heard = ago(other.heard);
+        let _ = writeln!(text, "  server      {name}: {zones}{differs}, heard {heard} ago");
+        if let Some(error) = &other.digest.zones_error {
+            let first = error.lines().next().unwrap_or_default();
+            let _ = writeln!(text, "              it refused the zones it was last given: {first}");
+        }
+    }
+    let dropped = membership.dropped();
+    if dropped != Dropped::default() {
+        let Dropped { garbage, version, false_name, too_large, overflow } = dropped;
+        let _ = writeln!(
+            text,
+            "  dropped     {garbage} unreadable, {version} of another version, {false_name} under a false name, \
+             {too_large} too large, {overflow} too fast"
+        );
+    }
+}
+
+fn fleet_data(membership: &Membership) -> Value {
+    let link = match membership.link() {
+        Link::Connected { server, since } => json!({ "linked": true, "server": server, "since_ms": since.0 }),
+        Link::Disconnected { since, error } => {
+            json!({ "linked": false, "error": error, "since_ms": since.0 })
+        }
+    };
+    let server = |(name, other): (&str, &Other)| {
+        json!({
+            "name": name,
+            "zones_version": other.digest.zones_version,
+            "zones_error": other.digest.zones_error,
+            "release": other.digest.windrose,
+            "heard_ms": other.heard.0,
+            "other_zones_since_ms": other.other_plan.map(|since| since.0),
+            "other_verdicts_since_ms": other.other_map.map(|since| since.0),
+        })
+    };
+    let Dropped { garbage, version, false_name, too_large, overflow } = membership.dropped();
+    json!({
+        "link": link,
+        "servers": membership.others().map(server).collect::<Value>(),
+        "dropped": {
+            "garbage": garbage,
+            "version": version,
+            "false_name": false_name,
+            "too_large": too_large,
+            "overflow": overflow,
+        },
+    })
+}
+
 fn in_words(standing: &Standing, now: Moment) -> String {
     let mut words = standing.verdict.to_string();
     if let Some(since) = standing.since {
-        let _ = write!(words, " for {}", display(std::time::Duration::from_secs(now.since(since).as_secs())));
+        let _ = write!(words, " for {}", display(Duration::from_secs(now.since(since).as_secs())));
     }
     let marks = [
         (standing.control.is_some(), "by the operator"),
@@ -138,6 +214,8 @@ fn data(view: &View<'_>) -> Value {
         "answered": view.stats.answered(),
         "last_reload_error": view.last_reload,
         "state_error": view.state_error,
+        "zones_version": view.zones_version,
+        "fleet": view.membership.map(fleet_data),
         "geo": geography(view),
         "probes": view.probes.iter().map(probe).collect::<Value>(),
         "endpoints": rows(&plan.inventory).map(endpoint).collect::<Value>(),

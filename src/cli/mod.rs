@@ -31,6 +31,15 @@ pub enum Command {
         #[command(flatten)]
         config: Config,
     },
+    /// Be a probe in a region: check the endpoints, and report to the fleet
+    ///
+    /// Checks what the zones ask for, from where this machine stands ([machine] region), and reports to all servers of
+    /// the fleet ([fleet] nats). Answers no queries. A server has a probe of its own unless told otherwise.
+    Probe {
+        /// Which machine.
+        #[command(flatten)]
+        config: Config,
+    },
     /// Show every error and warning in configuration and zones
     ///
     /// Also the worst-case failover time of each steered name: detection + publication + cached answers.

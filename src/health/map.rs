@@ -9,7 +9,9 @@ use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 
 use crate::health::Evidence;
-use crate::model::{ClassId, EndpointId, Family, Inventory, Moment, PoolId, RegionId, SituationId};
+use crate::model::{
+    ClassId, EndpointId, Family, Fingerprint, Inventory, Moment, PoolId, RegionId, SituationId,
+};
 
 /// What a server concludes of an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -195,6 +197,24 @@ impl HealthMap {
     pub fn set_ready(&mut self, ready: Vec<Option<Ready>>, from: Vec<u32>) {
         self.ready = ready;
         self.ready_from = from;
+    }
+
+    /// A number that is the same on servers which hold the same verdicts of the same endpoints, whatever they
+    /// heard in which order: of names and verdicts, controls included, and nothing that dates or explains them.
+    pub fn fingerprint(&self, inventory: &Inventory) -> u64 {
+        let of = |name: &str| Fingerprint::new().with(name.as_bytes()).value();
+        let regions: Vec<u64> = inventory.regions.iter().map(|region| of(&region.name)).collect();
+        let mut sum = 0u64;
+        for (endpoint, of_endpoint) in inventory.endpoints.iter().zip(self.endpoints.chunks(self.regions * 2))
+        {
+            let name = of(&endpoint.name);
+            for (slot, standing) in of_endpoint.iter().enumerate() {
+                let place = name ^ regions[slot / 2].rotate_left(17 + slot as u32 % 2);
+                sum = sum
+                    .wrapping_add((place ^ standing.verdict as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 1);
+            }
+        }
+        sum
     }
 
     #[inline]

@@ -34,6 +34,7 @@ fn plan(world: World) -> Arc<Plan> {
         zones: Zones::default(),
         steered: Vec::new(),
         debug: Vec::new(),
+        source: crate::model::Fingerprint::new(),
     })
 }
 

@@ -6,11 +6,13 @@
 //!                        --Watch------> "something changed"
 //!   geo databases        --Databases-> Facts: what is known of each client
 //!   state/               <-state-> what a restart starts from
+//!   state/zones/         <-PublishedZones-> the zones that the fleet published
 //! ```
 
 mod databases;
 mod geo;
 mod machine;
+mod published;
 mod state;
 mod watch;
 mod zones;
@@ -18,6 +20,7 @@ mod zones;
 pub use databases::{Current, Databases, Held};
 pub use geo::Database;
 pub use machine::{Site, machine, site};
+pub use published::{PublishedZones, ZoneFiles, zone_files};
 pub use state::{StateFile, Unreadable};
 pub use watch::Watch;
 pub use zones::{Loaded, ReadError, include, sources, zones};

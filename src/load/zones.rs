@@ -1,6 +1,6 @@
 //! The `zones` directory: read, parsed and compiled.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::geo::Facts;
+use crate::model::Fingerprint;
 use crate::plan::{self, Plan};
 use crate::spec::{self, Diagnostic, Severity, Source, Sources};
 
@@ -91,9 +92,12 @@ fn read_all(directory: &Path) -> (Sources, Vec<ReadError>) {
 
 fn compile(sources: &Sources, facts: &Arc<Facts>, report_interval: Duration) -> Loaded {
     let named = RefCell::new(Vec::new());
+    let fingerprint = Cell::new(fingerprint(sources));
     let include = |from: &str, name: &str| {
         named.borrow_mut().push(beside(from, name));
-        include(from, name)
+        let included = include(from, name)?;
+        fingerprint.set(fingerprint.get().with(included.text.as_bytes()));
+        Ok(included)
     };
     let (spec, mut found) = spec::parse(sources, &include);
     if spec.zones.is_empty() && found.is_empty() {
@@ -104,7 +108,17 @@ fn compile(sources: &Sources, facts: &Arc<Facts>, report_interval: Duration) -> 
     let refused = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     let zone_files = sources.zones.iter().map(|source| PathBuf::from(&*source.file));
     let included = zone_files.chain(named.into_inner()).collect();
-    Loaded { plan: plan.filter(|_| !refused), diagnostics, included }
+    let source = fingerprint.get();
+    Loaded { plan: plan.filter(|_| !refused).map(|plan| Plan { source, ..plan }), diagnostics, included }
+}
+
+/// Of the files by their own names, as the directory is another one on each machine.
+fn fingerprint(sources: &Sources) -> Fingerprint {
+    let files = sources.zones.iter().chain(&sources.steering);
+    files.fold(Fingerprint::new(), |fingerprint, source| {
+        let name = Path::new(&*source.file).file_name().unwrap_or_default();
+        fingerprint.with(name.as_encoded_bytes()).with(source.text.as_bytes())
+    })
 }
 
 /// Reads what a file `from` a `zones` directory names with `$INCLUDE` or `nets_file`.

@@ -16,7 +16,7 @@ pub use compile::compile;
 use std::time::Duration;
 
 use crate::geo::{Geo, Nets};
-use crate::model::{ELSEWHERE, Inventory, Name, PoolId};
+use crate::model::{ELSEWHERE, Fingerprint, Inventory, Name, PoolId};
 use zone::Zones;
 
 /// All that the operator wants, ready to run. Immutable.
@@ -32,6 +32,8 @@ pub struct Plan {
     pub steered: Vec<Steered>,
     /// The names that tell clients where they seem to be, index [`DebugId`].
     pub debug: Vec<DebugName>,
+    /// Of the files that it was made from, if it was made from files: the same on machines that run the same.
+    pub source: Fingerprint,
 }
 
 /// A steered name: an index into [`Plan::steered`].

@@ -42,6 +42,8 @@ pub struct Config {
     pub name: Arc<str>,
     /// Its region, by name.
     pub region: Arc<str>,
+    /// Drawn when the process starts: tells it from another that runs under the same name.
+    pub instance: u64,
     /// How often it reports.
     pub report_interval: Duration,
     /// Checks under way at once, at most; further ones wait for their turn, and start late. A check that

@@ -1,7 +1,6 @@
 //! The life of a probe: follows its assignments, and reports.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
 use std::mem;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -73,8 +72,6 @@ struct Probe {
     watched: Vec<Watched>,
     /// The number of the next report.
     number: u64,
-    /// Tells this process from another that runs under the same name.
-    instance: u64,
 }
 
 /// A target that is being checked. Dropping it ends that.
@@ -104,9 +101,8 @@ impl Probe {
             complained: Mutex::new(None),
         };
         let number = clock.now().0;
-        let instance = RandomState::new().hash_one(number);
         let (shared, epoch) = (Arc::new(shared), Instant::now());
-        Self { config, shared, epoch, watched: Vec::new(), number, instance }
+        Self { config, shared, epoch, watched: Vec::new(), number }
     }
 
     /// Follows what it should check from now on.
@@ -163,7 +159,7 @@ impl Probe {
             probe: Arc::clone(&self.config.name),
             region: Arc::clone(&self.config.region),
             number,
-            instance: self.instance,
+            instance: self.config.instance,
             sent: now,
             interval_ms: u32::try_from(self.config.report_interval.as_millis()).unwrap_or(u32::MAX),
             targets: self.watched.iter().map(|watched| watched.target.report(now)).collect(),
@@ -283,7 +279,8 @@ mod tests {
         fn start(assignments: &[Assignment], report_interval: Duration, concurrency: usize) -> Self {
             let (assignments, assigned) = watch::channel(Arc::from(assignments));
             let (reported, reports) = mpsc::channel(1);
-            let config = Config { name: "ns1".into(), region: "eu".into(), report_interval, concurrency };
+            let config =
+                Config { name: "ns1".into(), region: "eu".into(), instance: 7, report_interval, concurrency };
             let task = tokio::spawn(run(config, assigned, reported));
             Self { assignments, reports, task }
         }

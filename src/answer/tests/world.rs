@@ -42,8 +42,14 @@ pub fn unchecked(zones: &[(&str, &str)]) -> Snapshot {
     let inventory = Inventory { regions: vec![region], ..Inventory::default() };
     let health = HealthMap::new(&inventory);
     let geo = Geo::one_region(RegionId(0));
-    let plan =
-        Arc::new(Plan { inventory, geo, zones: builder.build(), steered: Vec::new(), debug: Vec::new() });
+    let plan = Arc::new(Plan {
+        inventory,
+        geo,
+        zones: builder.build(),
+        steered: Vec::new(),
+        debug: Vec::new(),
+        source: crate::model::Fingerprint::new(),
+    });
     Snapshot { generation: 1, plan, health }
 }
 

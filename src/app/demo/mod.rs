@@ -25,7 +25,8 @@ use self::audience::Audience;
 use self::keys::Keys;
 use self::stage::Stage;
 use crate::app::desk::Desk;
-use crate::app::serve::{StopSignals, assignments, failed};
+use crate::app::probing::assignments;
+use crate::app::process::{StopSignals, failed};
 use crate::app::{Failure, explain, print_diagnostics};
 use crate::cli::Output;
 use crate::control::Happened;
@@ -122,6 +123,7 @@ fn start_probe(desk: &Desk) -> (watch::Sender<Arc<[probe::Assignment]>>, mpsc::R
     let config = probe::Config {
         name: "demo".into(),
         region: "eu".into(),
+        instance: 0,
         report_interval: REPORT_INTERVAL,
         concurrency: 16,
     };

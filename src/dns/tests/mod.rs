@@ -44,7 +44,14 @@ pub fn cell() -> Arc<SnapshotCell> {
     let inventory = Inventory { regions: vec![region], ..Inventory::default() };
     let health = HealthMap::new(&inventory);
     let geo = Geo::one_region(RegionId(0));
-    let plan = Plan { inventory, geo, zones: Zones::default(), steered: Vec::new(), debug: Vec::new() };
+    let plan = Plan {
+        inventory,
+        geo,
+        zones: Zones::default(),
+        steered: Vec::new(),
+        debug: Vec::new(),
+        source: crate::model::Fingerprint::new(),
+    };
     Arc::new(SnapshotCell::new(Snapshot { generation: 1, plan: Arc::new(plan), health }))
 }
 

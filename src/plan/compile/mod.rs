@@ -48,7 +48,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::geo::{Atlas, Facts, Map};
-use crate::model::{Inventory, Name};
+use crate::model::{Fingerprint, Inventory, Name};
 use crate::plan::Plan;
 use crate::plan::zone::Builder;
 use crate::spec::diagnostic::Place;
@@ -111,6 +111,7 @@ fn understand(
         zones: zones.build(),
         steered: steered.table,
         debug,
+        source: Fingerprint::new(),
     };
     kept::check(&plan, &steered.demands, report_interval, found);
     // What is wrong may be why.

@@ -1,0 +1,71 @@
+//! `windrose probe`: a probe in a region, without a name server.
+//!
+//! ```text
+//!   zones (published, or files) > plan > checks > Report > fleet > servers
+//! ```
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+use crate::app::probing::Probing;
+use crate::app::process::{NO_SIGNALS, StopSignals, block_on, failed, host_name};
+use crate::app::reload::{Reloaded, Reloader};
+use crate::app::{Failure, Ready, fleet, plan, site};
+use crate::load::{Site, Watch};
+use crate::telemetry::Clock;
+
+pub(super) fn run(config: Option<&Path>) -> Result<(), Failure> {
+    block_on(probe(config))
+}
+
+async fn probe(config: Option<&Path>) -> Result<(), Failure> {
+    let hangup = signal(SignalKind::hangup()).map_err(failed(NO_SIGNALS))?;
+    let mut stop = StopSignals::listen().map_err(failed(NO_SIGNALS))?;
+    let mut site = site(config)?;
+    // Whoever starts a probe wants it to probe.
+    site.machine.probe.enabled = true;
+    let name = site.machine.machine.name.clone().unwrap_or_else(host_name);
+    let clock = Clock::start();
+    let Some(fleet) = fleet::join(&site, &name, clock).await? else {
+        return Err(Failure::Failed(NO_FLEET.into()));
+    };
+    let mut watch = Watch::new(&site.zones);
+    let Ready { plan, databases, files } = plan(&site)?;
+    watch.include(files);
+    let (_reload, mut reloaded) = Reloader::start(&site, databases, watch, hangup);
+    let mut probing = Probing::start(&site, &name, RandomState::new().hash_one(clock.now()), &plan);
+    info!("probing {} for {}", plan.inventory.targets.len(), name);
+    loop {
+        tokio::select! {
+            Some(report) = probing.reports.recv() => {
+                // What cannot be sent now never is: the next one says it all.
+                let _ = fleet.publish_report(&report);
+            }
+            Some(reloaded) = reloaded.recv() => take(reloaded, &site, &probing),
+            signal = stop.recv() => {
+                info!("{signal}: stopping");
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn take(reloaded: Reloaded, site: &Site, probing: &Probing) {
+    let Reloaded { plan, said, because, .. } = reloaded;
+    match plan {
+        Some(plan) => {
+            if !said.is_empty() {
+                warn!("the files have warnings\n{said}");
+            }
+            info!("reloaded ({because}) from {}: {}", site.zones.display(), plan.summary());
+            probing.follow(&plan);
+        }
+        None => error!("the files are wrong ({because}): what was checked before goes on\n{said}"),
+    }
+}
+
+const NO_FLEET: &str = "a probe reports to a fleet: say which one in [fleet] of its configuration, \
+                        as `nats = [\"tls://nats-1.example.net:4222\"]`";

@@ -1,0 +1,98 @@
+//! This machine's own probe: what it checks, and that it goes on.
+//!
+//! ```text
+//!   Plan --assignments--> probe::run --Report--> whoever holds this
+//!                           ^  `-- ends by a fault? it starts again
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tracing::{error, warn};
+
+use crate::health::Report;
+use crate::load::Site;
+use crate::model::Target;
+use crate::plan::Plan;
+use crate::probe::{self, Assignment};
+
+/// A probe at work. Dropping this ends it.
+pub(super) struct Probing {
+    /// What it says.
+    pub(super) reports: mpsc::Receiver<Report>,
+    assignments: watch::Sender<Arc<[Assignment]>>,
+    enabled: bool,
+}
+
+impl Probing {
+    /// Starts to check what a plan asks for. `instance` tells this process from another under the same name.
+    pub(super) fn start(site: &Site, name: &str, instance: u64, plan: &Plan) -> Self {
+        let settings = &site.machine.probe;
+        let config = probe::Config {
+            name: name.into(),
+            region: region(site, plan).into(),
+            instance,
+            report_interval: settings.report_interval,
+            concurrency: settings.concurrency,
+        };
+        let enabled = settings.enabled;
+        let (assignments, assigned) = watch::channel(checked(enabled, plan));
+        let (sender, reports) = mpsc::channel(REPORTS_WAITING);
+        tokio::spawn(keep_probing(config, assigned, sender));
+        Self { reports, assignments, enabled }
+    }
+
+    /// Checks what another plan asks for, from now on.
+    pub(super) fn follow(&self, plan: &Plan) {
+        self.assignments.send_replace(checked(self.enabled, plan));
+    }
+}
+
+/// Everything that a plan wants to have checked.
+pub(super) fn assignments(plan: &Plan) -> Arc<[Assignment]> {
+    let monitors: Vec<_> = plan.inventory.monitors.iter().cloned().map(Arc::new).collect();
+    let assignment = |target: &Target| Assignment {
+        monitor: Arc::clone(&monitors[target.monitor.index()]),
+        address: target.address,
+    };
+    plan.inventory.targets.iter().map(assignment).collect()
+}
+
+fn checked(enabled: bool, plan: &Plan) -> Arc<[Assignment]> {
+    if enabled { assignments(plan) } else { Arc::new([]) }
+}
+
+/// Where this machine stands, by name.
+fn region<'s>(site: &'s Site, plan: &'s Plan) -> &'s str {
+    let own = site.machine.machine.region.as_deref();
+    if let Some(region) = own.filter(|region| plan.inventory.region(region).is_none()) {
+        warn!(
+            "[machine] region = \"{region}\": no such region; this probe's votes count for the default region"
+        );
+    }
+    own.unwrap_or(&plan.inventory.regions[plan.inventory.default_region().index()].name)
+}
+
+/// A probe that ends by a fault starts again: meanwhile its votes go stale, which is no failure.
+async fn keep_probing(
+    config: probe::Config,
+    assignments: watch::Receiver<Arc<[Assignment]>>,
+    reports: mpsc::Sender<Report>,
+) {
+    loop {
+        let run = probe::run(config.clone(), assignments.clone(), reports.clone());
+        let ended = tokio::spawn(run).await;
+        if reports.is_closed() || assignments.has_changed().is_err() {
+            return;
+        }
+        error!("the probe ended ({ended:?}); it starts again");
+        tokio::time::sleep(PROBE_PAUSE).await;
+    }
+}
+
+/// Reports that wait for the keeper; the next one says it all anyway.
+const REPORTS_WAITING: usize = 4;
+
+/// A probe that ended starts again after this.
+const PROBE_PAUSE: Duration = Duration::from_secs(1);
