@@ -320,6 +320,19 @@ pub struct Endpoint {
     pub reach: Reach,
     /// The checks that must pass, by family (`targets[Family::index()]`). All must pass; none: always up.
     pub targets: [Vec<TargetId>; 2],
+    /// When it counts as flapping, and what follows; `None`: never.
+    pub flap: Option<Flap>,
+}
+
+/// When an endpoint flaps, for a region and family: it then stays down until it is quiet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flap {
+    /// So many changes between usable and Down, 2 or more,
+    pub changes: u32,
+    /// within this time.
+    pub within: Duration,
+    /// Quiet is who does not change for so long.
+    pub hold: Duration,
 }
 
 /// How clients reach an endpoint.

@@ -31,7 +31,7 @@ const ROWS: &[Row] = &[
     Row("steering", Core, &["geo", "health", "model"]),
     Row("snapshot", Core, &["health", "plan"]),
     Row("answer", Core, &["geo", "health", "model", "plan", "snapshot", "steering"]),
-    Row("keeper", Core, &["health", "model", "plan", "snapshot", "steering"]),
+    Row("keeper", Core, &["health", "model", "plan", "snapshot", "spec", "steering"]),
     Row("scenario", Core, &["answer", "geo", "health", "keeper", "model", "plan", "snapshot", "spec"]),
     Row("telemetry", Edge, &["model"]),
     Row("load", Edge, &["geo", "keeper", "model", "plan", "spec"]),

@@ -11,7 +11,7 @@ use crate::app::fleet::{Membership, Other};
 use crate::control::Reply;
 use crate::dns::Stats;
 use crate::fleet::{Dropped, Link};
-use crate::health::Standing;
+use crate::health::{Basis, Standing};
 use crate::keeper::ProbeStatus;
 use crate::load::{Held, Site};
 use crate::model::{EndpointId, Family, Inventory, Moment, RegionId};
@@ -169,6 +169,7 @@ fn in_words(standing: &Standing, now: Moment) -> String {
     let marks = [
         (standing.control.is_some(), "by the operator"),
         (standing.stale, "stale"),
+        (standing.evidence.basis == Basis::Damped, "flaps"),
         (standing.moving, "moving"),
     ];
     let marks: Vec<&str> = marks.iter().filter(|(set, _)| *set).map(|(_, mark)| *mark).collect();
@@ -193,6 +194,7 @@ fn data(view: &View<'_>) -> Value {
             "stale": standing.stale,
             "moving": standing.moving,
             "control": standing.control,
+            "flaps": standing.evidence.basis == Basis::Damped,
             "since_ms": standing.since.map(|since| since.0),
         })
     };

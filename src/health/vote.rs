@@ -44,6 +44,8 @@ pub enum Basis {
     Others,
     /// No vote anywhere: the last verdict stands.
     Kept,
+    /// Its checks say that it is usable again, but it flaps, and stays down until it is quiet.
+    Damped,
     /// An operator fixed it.
     Operator,
 }

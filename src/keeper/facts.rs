@@ -1,11 +1,14 @@
 //! What a change of the map means to people.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::health::{Basis, Control, Evidence, HealthMap, Verdict};
+use crate::keeper::cases::{Case, told_together};
 use crate::keeper::verdicts::{endpoints, regions};
 use crate::model::{EndpointId, Family, Inventory, PoolId, RegionId};
 use crate::plan::Plan;
+use crate::spec::duration;
 
 /// Something worth telling. [`describe`] words it.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +29,15 @@ pub enum Fact {
         evidence: Evidence,
         /// What an operator fixed, if that is why.
         control: Option<Control>,
+    },
+    /// The checks of an endpoint change their mind again and again: it stays down until it is quiet.
+    Flaps {
+        /// This endpoint,
+        endpoint: EndpointId,
+        /// for these regions,
+        regions: Vec<RegionId>,
+        /// and this family; `None`: every family that it serves.
+        family: Option<Family>,
     },
     /// The votes of a probe are stale.
     ProbeSilent {
@@ -86,18 +98,36 @@ pub(super) fn turned(inventory: &Inventory, before: &HealthMap, after: &HealthMa
     facts
 }
 
+/// Who is held down from now on because it flaps.
+pub(super) fn flapping(cases: &[Case], inventory: &Inventory) -> Vec<Fact> {
+    let fact = |(endpoint, regions, family)| Fact::Flaps { endpoint, regions, family };
+    told_together(cases, inventory).into_iter().map(fact).collect()
+}
+
 /// A fact in words, as in scenarios and logs: `eu: fra Up -> Down (1 of 1 probes)`. The probes counted are
 /// those that say what the verdict is now.
 pub fn describe(fact: &Fact, plan: &Plan) -> String {
     let inventory = &plan.inventory;
     let endpoint = |id: &EndpointId| &inventory.endpoints[id.index()].name;
+    let listed = |regions: &[RegionId]| {
+        let names = regions.iter().map(|region| &*inventory.regions[region.index()].name);
+        names.collect::<Vec<&str>>().join(", ")
+    };
+    let only = |family: &Option<Family>| family.map(|family| format!(" {family}")).unwrap_or_default();
     match fact {
         Fact::Turned { endpoint: id, regions, family, from, to, evidence, control } => {
-            let regions: Vec<&str> =
-                regions.iter().map(|region| &*inventory.regions[region.index()].name).collect();
-            let family = family.map(|family| format!(" {family}")).unwrap_or_default();
             let why = why(*to, evidence, *control);
-            format!("{}: {}{family} {from} -> {to} ({why})", regions.join(", "), endpoint(id))
+            format!("{}: {}{} {from} -> {to} ({why})", listed(regions), endpoint(id), only(family))
+        }
+        Fact::Flaps { endpoint: id, regions, family } => {
+            let hold = inventory.endpoints[id.index()].flap.map_or(Duration::ZERO, |flap| flap.hold);
+            format!(
+                "{}{} flaps in {}: held down until it is quiet for {}",
+                endpoint(id),
+                only(family),
+                listed(regions),
+                duration::display(hold)
+            )
         }
         Fact::ProbeSilent { probe } => format!("probe {probe} is silent: its votes no longer count"),
         Fact::ReportDropped { probe, number, held } => {
@@ -169,6 +199,7 @@ fn why(verdict: Verdict, evidence: &Evidence, control: Option<Control>) -> Strin
         Basis::Region => format!("{agree} of {votes} probes"),
         Basis::Others => format!("{agree} of {votes} other regions"),
         Basis::Kept => "kept".to_string(),
+        Basis::Damped => "it flaps".to_string(),
         Basis::Operator => {
             format!("{} by the operator", control.map_or("fixed", done))
         }

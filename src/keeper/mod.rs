@@ -12,7 +12,9 @@
 //! A snapshot is due at once when a verdict turns Down, a plan changes or an operator speaks; else at most
 //! one a second, and only if something changed.
 
+mod cases;
 mod facts;
+mod flaps;
 mod holds;
 mod probes;
 mod state;
@@ -22,15 +24,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use cases::{Case, SavedCase};
 pub use facts::{Fact, describe};
-pub use state::{SavedHold, SavedVerdict, State};
+pub use state::{SavedFlaps, SavedHold, SavedVerdict, State};
 
 use crate::health::{Control, HealthMap, Report, Verdict};
 use crate::model::{Moment, RegionId};
 use crate::plan::Plan;
 use crate::snapshot::Snapshot;
 use crate::steering::{judge_pools, prepare};
-use facts::turned;
+use facts::{flapping, turned};
+use flaps::Flaps;
 use holds::Holds;
 use probes::{Names, Probes};
 use state::{restore_verdicts, save_verdicts};
@@ -103,6 +107,7 @@ pub struct Keeper {
     /// When an operator last spoke of an endpoint, while that is fresh.
     spoken: BTreeMap<String, Moment>,
     holds: Holds,
+    flaps: Flaps,
     /// What the checks say, without controls: what stands when nobody votes.
     seen: HealthMap,
     /// The truth: what the checks say, under what operators fixed.
@@ -122,11 +127,14 @@ impl Keeper {
         let names = Names::of(inventory);
         let seen = restore_verdicts(&state.verdicts, inventory, &names, now);
         let controls = state.controls.into_iter().collect();
+        let flaps = Flaps::restore(&state.flaps, inventory, &names, now);
         let mut map = seen.clone();
+        flaps.write(&mut map);
         overlay(&mut map, &controls, &names, inventory);
         judge_pools(inventory, &mut map);
         let mut keeper = Self {
             holds: Holds::restore(&state.holds, inventory, &names, now),
+            flaps,
             probes: Probes::default(),
             spoken: BTreeMap::new(),
             generation: state.generation.saturating_add(1).max(now.0),
@@ -182,6 +190,7 @@ impl Keeper {
             verdicts: save_verdicts(&self.seen, &self.plan.inventory),
             controls: self.controls.iter().map(|(name, control)| (name.clone(), *control)).collect(),
             holds: self.holds.save(&self.plan.inventory),
+            flaps: self.flaps.save(&self.plan.inventory),
         }
     }
 
@@ -230,6 +239,7 @@ impl Keeper {
         self.map = carry(&self.map, (old, &self.names), inventory);
         judge_pools(inventory, &mut self.map);
         self.holds = Holds::restore(&self.holds.save(old), inventory, &names, now);
+        self.flaps = Flaps::restore(&self.flaps.save(old), inventory, &names, now);
         self.probes.follow(&names);
         self.names = names;
         self.plan = plan;
@@ -241,8 +251,12 @@ impl Keeper {
         self.spoken.retain(|_, at| now.since(*at) < FRESH);
         let mut facts = self.probes.find_silent(now);
         let inventory = &self.plan.inventory;
-        self.seen = of_checks(inventory, &self.probes.votes(now), &self.seen, now);
+        let seen = of_checks(inventory, &self.probes.votes(now), &self.seen, now);
+        let flaps = self.flaps.follow((&self.seen, &seen), inventory, now);
+        facts.extend(flapping(&flaps, inventory));
+        self.seen = seen;
         let mut map = self.seen.clone();
+        self.flaps.write(&mut map);
         overlay(&mut map, &self.controls, &self.names, inventory);
         date(&mut map, &self.map, &self.spoken, inventory, now);
         judge_pools(inventory, &mut map);

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::health::{Control, HealthMap, Standing, Verdict};
+use crate::keeper::cases::SavedCase;
 use crate::keeper::probes::Names;
 use crate::keeper::verdicts::{endpoints, regions};
 use crate::model::{Endpoint, Family, Inventory, Moment};
@@ -25,6 +26,9 @@ pub struct State {
     pub controls: Vec<(String, Control)>,
     /// What is held back.
     pub holds: Vec<SavedHold>,
+    /// Who changed lately, of those that are damped if they flap: at most so many changes of each as count.
+    #[serde(default)]
+    pub flaps: Vec<SavedFlaps>,
 }
 
 /// One verdict, by names.
@@ -57,6 +61,17 @@ pub struct SavedHold {
     pub v6: bool,
     /// Since when it is up.
     pub since: Moment,
+}
+
+/// The changes of late of one verdict of the checks, by names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedFlaps {
+    /// Of what.
+    pub of: SavedCase,
+    /// When, oldest first.
+    pub changes: Vec<Moment>,
+    /// There were too many: it stays down until it is quiet.
+    pub damped: bool,
 }
 
 /// What the checks said, by names. Unknown is not worth keeping.

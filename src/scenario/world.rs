@@ -12,7 +12,7 @@ use domain::base::iana::Rtype;
 use crate::answer::Query;
 use crate::answer::explain::{Explanation, explain, locate};
 use crate::geo::Facts;
-use crate::health::{Opinion, Report, TargetReport, Tracker, TrackerSettings};
+use crate::health::{Basis, Opinion, Report, TargetReport, Tracker, TrackerSettings};
 use crate::keeper::{Event, Fact, Keeper, State, Step, describe};
 use crate::model::{Family, Moment, Name, Target};
 use crate::plan::promise::promises;
@@ -257,6 +257,7 @@ impl<'w> World<'w> {
                     let standing = snapshot.health.endpoint(id, crate::model::RegionId::at(index), family);
                     let _ = write!(text, " {} {:?}", region.name, standing.verdict);
                     text += if standing.stale { " (stale)" } else { "" };
+                    text += if standing.evidence.basis == Basis::Damped { " (flaps)" } else { "" };
                     text += if standing.moving { " (moving)" } else { "" };
                 }
                 text.push('\n');

@@ -116,7 +116,14 @@ impl World {
     }
 
     fn add(&mut self, name: &str, reach: Reach, targets: [Vec<TargetId>; 2]) -> EndpointId {
-        self.inventory.endpoints.push(Endpoint { name: name.into(), region: None, at: None, reach, targets });
+        self.inventory.endpoints.push(Endpoint {
+            name: name.into(),
+            region: None,
+            at: None,
+            reach,
+            targets,
+            flap: None,
+        });
         EndpointId::at(self.inventory.endpoints.len() - 1)
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::health::Guard;
 use crate::model::{
-    Coordinates, Endpoint, EndpointId, Family, MapId, MonitorId, Reach, RegionId, Target, TargetId,
+    Coordinates, Endpoint, EndpointId, Family, Flap, MapId, MonitorId, Reach, RegionId, Target, TargetId,
 };
 use crate::plan::compile::maps::Maps;
 use crate::plan::compile::names::{Names, Site, Written};
@@ -57,6 +57,7 @@ pub fn compile<'s>(
             region,
             at: place(spec, region, maps),
             targets: targets.of(&reach, &monitors),
+            flap: flap(&written, found),
             reach,
         });
         cnames.push(spec.cname.as_ref().map(|cname| written.site(cname)));
@@ -108,6 +109,17 @@ fn refuse_denied(written: &Written<'_, EndpointSpec>, monitors: &[MonitorId], fo
             found.push(Diagnostic::error("unwatchable", place, message).hint(hint));
         }
     }
+}
+
+/// When it flaps. Without checks nothing changes.
+fn flap(written: &Written<'_, EndpointSpec>, found: &mut Vec<Diagnostic>) -> Option<Flap> {
+    let flap = written.value.flap.as_ref()?;
+    if written.value.monitors.is_empty() {
+        let message = format!("endpoint `{}` cannot flap: nothing checks it", written.name.value);
+        let hint = "remove `flap`, or add `monitors = [...]`";
+        found.push(Diagnostic::error("misplaced-key", written.place(flap), message).hint(hint));
+    }
+    Some(flap.value)
 }
 
 /// The monitors it names, each once.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::geo::Matcher;
-use crate::model::{Coordinates, Failback, MinUp, Name, OnDown, Policy};
+use crate::model::{Coordinates, Failback, Flap, MinUp, Name, OnDown, Policy};
 use crate::spec::{Diagnostic, Include, Source, Spanned, reader};
 
 /// One steering file.
@@ -170,6 +170,8 @@ pub struct EndpointSpec {
     pub cname: Option<Spanned<Name>>,
     /// `monitors`
     pub monitors: Vec<Spanned<String>>,
+    /// `flap = { changes, within, hold }`
+    pub flap: Option<Spanned<Flap>>,
 }
 
 /// `[pools.NAME]`

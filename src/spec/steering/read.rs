@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{OnDown, Policy, Pool};
+use crate::model::{Flap, OnDown, Policy, Pool};
 use crate::spec::prefix::PREFIX;
 use crate::spec::reader::{
     Asks, Item, ListOf, NAME, NamedTables, Percent, Problem, Reporter, Shape, TEXT, Table, TableOf, Texts,
@@ -223,7 +223,25 @@ fn endpoint(table: &mut Table<'_>) -> Option<EndpointSpec> {
         ),
         monitors: table
             .list(key("monitors", "The checks that must pass; without any it is always up."), NAME),
+        flap: table.optional(
+            key("flap", "If it changes too often it stays down until it is quiet; if absent, never."),
+            TableOf(flap),
+        ),
     })
+}
+
+fn flap(table: &mut Table<'_>) -> Flap {
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+    let time = || Time::within(Duration::from_secs(1)..=FLAP_TIME_MAX);
+    Flap {
+        changes: table.defaulted(
+            key("changes", "So many changes between up and down are too many,"),
+            Whole::within(2..=IN_A_ROW_MAX),
+            4,
+        ),
+        within: table.defaulted(key("within", "if they come within this time."), time(), minutes(10)),
+        hold: table.defaulted(key("hold", "Quiet is who does not change for so long."), time(), minutes(5)),
+    }
 }
 
 /// A policy that cannot be read counts as failover: the pool stays known by its name.
@@ -394,6 +412,9 @@ const IN_A_ROW_MAX: i64 = 100;
 
 /// The weights of a full pool still add up within 32 bits.
 const WEIGHT_MAX: i64 = 1_000_000;
+
+/// Whoever changed so long ago does not flap.
+const FLAP_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Longer than any certificate lives.
 const YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
