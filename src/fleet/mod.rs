@@ -3,6 +3,7 @@
 //! ```text
 //! probe   > publish_report >  windrose.v1.report.<region>.<probe>  > reports() > server
 //! server  > publish_digest >  windrose.v1.server.<name>            > digests() > server, status
+//! operator > store()       >  WINDROSE_ZONES: versions of zones/   > bundles() > server, probe
 //! ```
 //!
 //! Reports and digests are full state: nothing is kept, asked for again, or sent late. A machine that is cut off
@@ -13,10 +14,12 @@
 //! |---|---|
 //! | a report as bytes | [`wire`] |
 //! | names in subjects | [`subject`] |
+//! | versions of `zones/` | `bundles` |
 //! | the link, and who this machine is | `connection` |
 //! | what is sent only while it is news | `outbox` |
 //! | what waits to be taken | `inbox` |
 
+mod bundles;
 mod bytes;
 mod connection;
 mod digest;
@@ -31,11 +34,12 @@ pub mod wire;
 use std::io;
 use std::sync::Arc;
 
-use async_nats::{Client, Message};
-use tokio::sync::watch;
+use async_nats::{Client, Message, jetstream};
+use tokio::sync::{mpsc, watch};
 use tokio_stream::StreamExt;
 use tracing::warn;
 
+pub use bundles::{Bundle, Damaged, Files, Operation, PublishError, Published, ReadError, Store, Version};
 pub use connection::{Config, Credentials, Link, Tls};
 pub use digest::Digest;
 pub use dropped::Dropped;
@@ -59,6 +63,7 @@ pub struct Fleet {
     counts: Arc<Counts>,
     reports: Arc<Outbox>,
     digests: Arc<Outbox>,
+    store: Store,
 }
 
 impl Fleet {
@@ -71,7 +76,12 @@ impl Fleet {
         let counts = Arc::new(Counts::default());
         let (client, link) = connection::connect(config, clock, counts.clone()).await?;
         let outbox = || Arc::new(Outbox::start(client.clone()));
-        Ok(Self { reports: outbox(), digests: outbox(), counts, client, link })
+        let store = Store {
+            jetstream: jetstream::new(client.clone()),
+            link: link.clone(),
+            servers: config.servers.len(),
+        };
+        Ok(Self { reports: outbox(), digests: outbox(), counts, client, link, store })
     }
 
     /// Whether there is a link, now and whenever that changes.
@@ -104,6 +114,19 @@ impl Fleet {
     /// The digests of all servers, this one included, from now on. Each is from the server that its subject names.
     pub fn digests(&self) -> Inbox<Digest> {
         self.receive(subject::SERVERS, read_digest)
+    }
+
+    /// The versions of `zones/`, for one who publishes or asks.
+    pub fn store(&self) -> Store {
+        self.store.clone()
+    }
+
+    /// The newest version of `zones/` as soon as it is heard of, and then whenever there is another: whatever comes
+    /// last is what to run, even with a lower number, as after the store was lost and made anew.
+    pub fn bundles(&self) -> mpsc::Receiver<Result<Bundle, Damaged>> {
+        let (found, bundles) = mpsc::channel(1);
+        tokio::spawn(bundles::follow(self.store(), found));
+        bundles
     }
 
     /// What came in and was dropped.

@@ -81,6 +81,9 @@ pub(super) const REPORTS: &str = "windrose.v1.report.*.*";
 /// All digests.
 pub(super) const SERVERS: &str = "windrose.v1.server.*";
 
+/// The versions of `zones/`.
+pub(super) const ZONES: &str = "windrose.v1.zones";
+
 const REPORT: &str = "windrose.v1.report";
 const SERVER: &str = "windrose.v1.server";
 

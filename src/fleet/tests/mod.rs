@@ -1,5 +1,6 @@
 //! The fleet on a real NATS server.
 
+mod bundles;
 mod nats;
 
 use std::fs;

@@ -7,6 +7,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
@@ -24,8 +25,17 @@ impl Nats {
         Self::start_with("")
     }
 
-    /// With more settings, as in its configuration file.
+    /// Without a store.
+    pub(super) fn start_without_store() -> Self {
+        Self::start_as("")
+    }
+
+    /// With a store and more settings, as in its configuration file.
     pub(super) fn start_with(settings: &str) -> Self {
+        Self::start_as(&format!("jetstream {{ store_dir: store }}\n{settings}"))
+    }
+
+    fn start_as(settings: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory can be made");
         let mut nats = Self { directory, settings: settings.to_owned(), port: 0, process: None };
         nats.run();
@@ -53,32 +63,30 @@ impl Nats {
 
     /// Stops it in the middle of whatever it does: its sockets stay, and nothing is answered.
     pub(super) fn freeze(&self) {
-        self.signal(Signal::SIGSTOP);
+        kill(self.pid(), Signal::SIGSTOP).expect("it can be signalled");
+        // The last of its threads may go on for a while after it was told.
+        waitpid(self.pid(), Some(WaitPidFlag::WUNTRACED)).expect("it stands still");
     }
 
     /// Lets it go on.
     pub(super) fn thaw(&self) {
-        self.signal(Signal::SIGCONT);
+        kill(self.pid(), Signal::SIGCONT).expect("it can be signalled");
     }
 
-    fn signal(&self, signal: Signal) {
-        let process = self.process.as_ref().expect("it runs");
-        kill(Pid::from_raw(process.id() as i32), signal).expect("it can be signalled");
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.process.as_ref().expect("it runs").id() as i32)
     }
 
     fn run(&mut self) {
         let directory = self.directory.path();
         let port = if self.port == 0 { -1 } else { i32::from(self.port) };
-        let store = directory.join("store");
-        let settings = format!(
-            "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: {store:?} }}\n{}\n",
-            self.settings
-        );
+        let settings = format!("listen: \"127.0.0.1:{port}\"\n{}\n", self.settings);
         let file = directory.join("nats.conf");
         fs::write(&file, settings).expect("its configuration can be written");
         let mut process = Command::new("nats-server")
             .arg("-c")
             .arg(&file)
+            .current_dir(directory)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
