@@ -26,7 +26,7 @@ const ROWS: &[Row] = &[
     Row("model", Words, &[]),
     Row("geo", Core, &["model"]),
     Row("health", Core, &["geo", "model"]),
-    Row("spec", Core, &["geo", "model"]),
+    Row("spec", Core, &["geo", "health", "model"]),
     Row("plan", Core, &["geo", "health", "model", "spec"]),
     Row("steering", Core, &["geo", "health", "model"]),
     Row("snapshot", Core, &["health", "plan"]),

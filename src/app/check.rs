@@ -1,5 +1,7 @@
 //! `windrose check`: every error and warning, and the failover time each name can promise.
 
+mod denied;
+
 use std::cmp::Reverse;
 use std::fmt::Write;
 use std::path::Path;
@@ -24,6 +26,7 @@ pub(super) fn run(config: Option<&Path>, output: Output) -> Result<(), Failure> 
     diagnostics.extend(databases.warnings(now));
     let loaded = load::zones(&site.zones, databases.facts(), report_interval);
     diagnostics.extend(loaded.diagnostics);
+    diagnostics.extend(loaded.plan.iter().flat_map(|plan| denied::warnings(&site, plan)));
     let rows: Vec<Row> = loaded.plan.iter().flat_map(|plan| Row::of(plan, report_interval)).collect();
     match output {
         Output::Json => {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tracing::{error, warn};
 
-use crate::health::Report;
+use crate::health::{Guard, Report};
 use crate::load::Site;
 use crate::model::Target;
 use crate::plan::Plan;
@@ -35,6 +35,9 @@ impl Probing {
             instance,
             report_interval: settings.report_interval,
             concurrency: settings.concurrency,
+            guard: guard(site),
+            references: settings.references.clone(),
+            stats: Arc::default(),
         };
         let enabled = settings.enabled;
         let (assignments, assigned) = watch::channel(checked(enabled, plan));
@@ -47,6 +50,11 @@ impl Probing {
     pub(super) fn follow(&self, plan: &Plan) {
         self.assignments.send_replace(checked(self.enabled, plan));
     }
+}
+
+/// What this machine's probe may connect to.
+pub(super) fn guard(site: &Site) -> Guard {
+    Guard::new(site.machine.probe.deny.clone())
 }
 
 /// Everything that a plan wants to have checked.

@@ -10,15 +10,22 @@
 //! One slow or hanging endpoint never delays another's check: each target has its own task and deadline.
 //! Whoever hears the reports never delays a check either: while nobody takes one, none is made, and the next
 //! one taken says what is held then.
+//!
+//! A probe mistrusts itself: a failure counts only if this machine was not late ([`lag`]), and if one of its
+//! references, if it has any, answers afterwards ([`references`]). What is void changes no opinion.
 
 mod check;
+mod lag;
+mod references;
 mod run;
 mod schedule;
+mod stats;
 mod target;
 
 pub use run::run;
+pub use stats::{Counts, Stats};
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +56,13 @@ pub struct Config {
     /// Checks under way at once, at most; further ones wait for their turn, and start late. A check that
     /// hangs holds its place until its timeout.
     pub concurrency: usize,
+    /// What it may connect to. A target that it may not has no opinion.
+    pub guard: Guard,
+    /// Addresses that answer whenever this probe's own network works: while none does, it has no opinion. Those
+    /// that the guard denies never answer.
+    pub references: Vec<SocketAddr>,
+    /// Where it counts the checks that said nothing.
+    pub stats: Arc<Stats>,
 }
 
 /// Runs one check now, outside of any schedule: for people and tests.

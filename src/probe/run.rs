@@ -3,20 +3,22 @@
 use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use super::check::Check;
+use super::lag::Lag;
+use super::references::References;
 use super::schedule::{self, Schedule};
 use super::target::{Shared, Target};
 use super::{Assignment, Config, prepare};
-use crate::health::{Denied, Guard, Report};
+use crate::health::{Denied, Report};
 use crate::model::Ask;
 use crate::telemetry::Clock;
 
@@ -67,6 +69,8 @@ async fn slot_at(
 struct Probe {
     config: Config,
     shared: Arc<Shared>,
+    /// What it knows of itself, kept up to date. Ends with the probe.
+    _looking_after: JoinSet<()>,
     /// From which the places of targets are counted.
     epoch: Instant,
     watched: Vec<Watched>,
@@ -94,15 +98,24 @@ impl Drop for Watched {
 impl Probe {
     fn new(config: Config) -> Self {
         let clock = Clock::start();
-        let shared = Shared {
+        let shared = Arc::new(Shared {
             clock,
             slots: Semaphore::new(config.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
             turned: Notify::new(),
-            complained: Mutex::new(None),
-        };
+            lag: Lag::default(),
+            references: Arc::new(References::new(config.references.clone(), config.guard.clone(), clock)),
+            stats: Arc::clone(&config.stats),
+            told_late: Default::default(),
+            told_not_run: Default::default(),
+        });
+        let mut looking_after = JoinSet::new();
+        let measuring = Arc::clone(&shared);
+        looking_after.spawn(async move { measuring.lag.measure().await });
+        let turning = Arc::clone(&shared);
+        looking_after.spawn(Arc::clone(&shared.references).watch(move || turning.turned.notify_one()));
         let number = clock.now().0;
-        let (shared, epoch) = (Arc::new(shared), Instant::now());
-        Self { config, shared, epoch, watched: Vec::new(), number }
+        let epoch = Instant::now();
+        Self { config, shared, _looking_after: looking_after, epoch, watched: Vec::new(), number }
     }
 
     /// Follows what it should check from now on.
@@ -126,7 +139,7 @@ impl Probe {
         // What is not assigned any more ends before anything new starts.
         drop(before);
         let assignments = starting.iter().map(|(assignment, _)| assignment.clone()).collect();
-        let checks = prepare(assignments, &Guard::default()).await;
+        let checks = prepare(assignments, &self.config.guard).await;
         tell_denied(
             starting.iter().zip(&checks).filter_map(|((to, _), check)| Some((to, check.as_ref().err()?))),
         );
@@ -162,7 +175,7 @@ impl Probe {
             instance: self.config.instance,
             sent: now,
             interval_ms: u32::try_from(self.config.report_interval.as_millis()).unwrap_or(u32::MAX),
-            targets: self.watched.iter().map(|watched| watched.target.report(now)).collect(),
+            targets: self.watched.iter().map(|watched| watched.target.report(now, &self.shared)).collect(),
         }
     }
 }
@@ -222,14 +235,15 @@ const URGENT_PACE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::{SocketAddr, TcpListener};
 
     use tokio::task::JoinHandle;
     use tokio::time::timeout;
 
     use super::super::check::servers;
     use super::*;
-    use crate::health::{Kind, Opinion, TargetReport};
+    use crate::health::{Guard, Kind, Opinion, TargetReport};
     use crate::model::{Expect, Monitor};
 
     /// What should happen happens by then, on however busy a machine.
@@ -269,6 +283,19 @@ mod tests {
         assignment
     }
 
+    fn config(report_interval: Duration, concurrency: usize) -> Config {
+        Config {
+            name: "ns1".into(),
+            region: "eu".into(),
+            instance: 7,
+            report_interval,
+            concurrency,
+            guard: Guard::new(vec!["127.0.0.128/25".parse().unwrap()]),
+            references: Vec::new(),
+            stats: Arc::default(),
+        }
+    }
+
     struct Running {
         assignments: watch::Sender<Arc<[Assignment]>>,
         reports: mpsc::Receiver<Report>,
@@ -277,10 +304,12 @@ mod tests {
 
     impl Running {
         fn start(assignments: &[Assignment], report_interval: Duration, concurrency: usize) -> Self {
+            Self::with(config(report_interval, concurrency), assignments)
+        }
+
+        fn with(config: Config, assignments: &[Assignment]) -> Self {
             let (assignments, assigned) = watch::channel(Arc::from(assignments));
             let (reported, reports) = mpsc::channel(1);
-            let config =
-                Config { name: "ns1".into(), region: "eu".into(), instance: 7, report_interval, concurrency };
             let task = tokio::spawn(run(config, assigned, reported));
             Self { assignments, reports, task }
         }
@@ -343,6 +372,75 @@ mod tests {
         for target in report.targets {
             assert_eq!((target.last, target.moving), (Some(Kind::Ok), false));
             assert!(target.rtt_us.is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_guard_denies_is_never_connected_to_and_has_no_opinion() {
+        let listener = TcpListener::bind("127.0.0.200:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let (denied, allowed) = (listener.local_addr().unwrap(), servers::silent().await);
+        let mut probe = Running::start(&[tcp("denied", denied), tcp("allowed", allowed)], SOON, 10);
+        probe.report_where(|report| opinion(report, "allowed") == Some(Opinion::Up)).await;
+        let report = probe.report().await;
+        let denied = of(&report, "denied").unwrap();
+        assert_eq!((denied.opinion, denied.last), (Opinion::Unknown, None));
+        let accepted = listener.accept().map_err(|error| error.kind());
+        assert_eq!(accepted.unwrap_err(), ErrorKind::WouldBlock);
+    }
+
+    #[tokio::test]
+    async fn without_an_answer_of_a_reference_no_failure_counts_and_there_is_no_opinion() {
+        let (to, _held) = servers::closed();
+        let targets = [tcp("closed", to), tcp("open", servers::silent().await)];
+        // The guard denies it: it never answers.
+        let references = vec!["127.0.0.200:53".parse().unwrap()];
+        let config = Config { references, ..config(SOON, 10) };
+        let stats = Arc::clone(&config.stats);
+        let mut probe = Running::with(config, &targets);
+        let all_unknown =
+            |report: &Report| report.targets.iter().all(|target| target.opinion == Opinion::Unknown);
+        loop {
+            let report = probe.report().await;
+            assert_ne!(opinion(&report, "closed"), Some(Opinion::Down));
+            let open_passed = of(&report, "open").unwrap().last == Some(Kind::Ok);
+            if open_passed && all_unknown(&report) && stats.counts().unconfirmed > 10 {
+                break;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failure_counts_when_a_reference_answers_after_it() {
+        let (to, _held) = servers::closed();
+        let references = vec![to];
+        let mut probe = Running::with(Config { references, ..config(SOON, 10) }, &[tcp("closed", to)]);
+        probe.report_where(|report| opinion(report, "closed") == Some(Opinion::Down)).await;
+    }
+
+    #[tokio::test]
+    async fn a_probe_that_is_held_up_does_not_blame_endpoints() {
+        // On a thread of its own, it is never held up.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 1024]);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            }
+        });
+        let hasty = with(http("web", to), |monitor| (monitor.timeout, monitor.fall) = (SOON, 1));
+        let config = config(SOON, 10);
+        let stats = Arc::clone(&config.stats);
+        let mut probe = Running::with(config, &[hasty]);
+        while stats.counts().late < 5 {
+            // All that this runtime does comes between two of these.
+            std::thread::sleep(5 * SOON);
+            tokio::task::yield_now().await;
+            while let Ok(report) = probe.reports.try_recv() {
+                assert_ne!(opinion(&report, "web"), Some(Opinion::Down));
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! One target: the task that checks it, and what is held of it.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,11 +10,13 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
-use super::Assignment;
 use super::check::{Check, NotRun};
+use super::lag::{Begun, Lag, Late};
+use super::references::References;
 use super::schedule::Schedule;
-use crate::health::{Kind, Outcome, TargetReport, Tracker, Turn};
-use crate::model::{Ask, Moment, Monitor};
+use super::{Assignment, Stats};
+use crate::health::{Kind, Opinion, Outcome, TargetReport, Tracker, Turn};
+use crate::model::{Ask, Family, Moment, Monitor};
 use crate::telemetry::Clock;
 
 /// What all targets of a probe share.
@@ -24,8 +27,24 @@ pub(super) struct Shared {
     pub(super) slots: Semaphore,
     /// An opinion turned: a report is due.
     pub(super) turned: Notify,
+    pub(super) lag: Lag,
+    pub(super) references: Arc<References>,
+    pub(super) stats: Arc<Stats>,
+    /// When it was last said that checks were late.
+    pub(super) told_late: Mutex<Option<Moment>>,
     /// When it was last said that checks could not be run.
-    pub(super) complained: Mutex<Option<Moment>>,
+    pub(super) told_not_run: Mutex<Option<Moment>>,
+}
+
+/// Why a check says nothing of the endpoint.
+#[derive(Debug)]
+enum Void {
+    /// This machine could not run it.
+    NotRun(NotRun),
+    /// This machine was late.
+    Late(Late),
+    /// It failed, and no reference answered afterwards.
+    Unconfirmed,
 }
 
 /// One monitor on one address.
@@ -45,6 +64,8 @@ struct Held {
     /// When the last check started.
     started: Option<Instant>,
     last: Option<Kind>,
+    /// Checks in a row that said nothing.
+    void: u32,
     /// Of the last check that passed.
     rtt: Option<Duration>,
     certificate_end: Option<i64>,
@@ -61,6 +82,7 @@ impl Target {
                 tracker: Tracker::new((&*assignment.monitor).into(), now),
                 started: None,
                 last: None,
+                void: 0,
                 rtt: None,
                 certificate_end: None,
                 warned: None,
@@ -103,21 +125,23 @@ impl Target {
             sleep_until(due).await;
             // The deadline of a check starts with the check: a wait for a slot is nobody's failure.
             let slot = shared.slots.acquire().await;
-            let started = Instant::now();
+            let begun = shared.lag.begin();
             let ended = contained(&check).await;
             drop(slot);
-            let pause = self.learn(started, ended, &shared);
-            due = schedule.after(started, pause);
+            let said = self.weigh(&begun, ended, &shared).await;
+            let pause = self.learn(begun.at, said, &shared);
+            due = schedule.after(begun.at, pause);
         }
     }
 
     /// What a report says of it.
-    pub(super) fn report(&self, now: Moment) -> TargetReport {
+    pub(super) fn report(&self, now: Moment, shared: &Shared) -> TargetReport {
         let held = self.held();
+        let can_tell = held.void < VOID_MAX && !shared.references.lost(Family::of(self.address));
         TargetReport {
             monitor: Arc::clone(&self.name),
             address: self.address,
-            opinion: held.tracker.opinion(),
+            opinion: if can_tell { held.tracker.opinion() } else { Opinion::Unknown },
             moving: held.tracker.moving(),
             last: held.last,
             rtt_us: held.rtt.map(|rtt| u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX)),
@@ -127,12 +151,31 @@ impl Target {
         }
     }
 
+    /// Whether what a check ended with says anything of the endpoint.
+    async fn weigh(
+        &self,
+        begun: &Begun,
+        ended: Result<Outcome, NotRun>,
+        shared: &Shared,
+    ) -> Result<Outcome, Void> {
+        let outcome = ended.map_err(Void::NotRun)?;
+        if let Some(late) = shared.lag.voids(begun, self.monitor.timeout, &outcome) {
+            return Err(Void::Late(late));
+        }
+        // Where a failure changes nothing there is nothing to confirm.
+        let harmless = outcome.kind.is_ok() || self.held().tracker.opinion() == Opinion::Down;
+        if harmless || shared.references.confirm(self.address).await {
+            return Ok(outcome);
+        }
+        Err(Void::Unconfirmed)
+    }
+
     /// Takes in how a check ended; returns the pause until the next one.
-    fn learn(&self, started: Instant, ended: Result<Outcome, NotRun>, shared: &Shared) -> Duration {
+    fn learn(&self, started: Instant, said: Result<Outcome, Void>, shared: &Shared) -> Duration {
         let now = shared.clock.now();
         let mut held = self.held();
         held.started = Some(started);
-        match ended {
+        match said {
             Ok(outcome) => {
                 let turn = held.observe(&outcome, now);
                 self.tell(&outcome, turn);
@@ -141,7 +184,10 @@ impl Target {
                     shared.turned.notify_one();
                 }
             }
-            Err(not_run) => shared.complain(&not_run, now),
+            Err(void) => {
+                held.void = held.void.saturating_add(1);
+                shared.complain(&void, now);
+            }
         }
         held.tracker.pause()
     }
@@ -183,6 +229,7 @@ impl Target {
 impl Held {
     fn observe(&mut self, outcome: &Outcome, now: Moment) -> Option<Turn> {
         self.last = Some(outcome.kind);
+        self.void = 0;
         if outcome.kind.is_ok() {
             self.rtt = outcome.rtt;
         }
@@ -192,14 +239,39 @@ impl Held {
 }
 
 impl Shared {
-    fn complain(&self, not_run: &NotRun, now: Moment) {
-        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
-        if complained.is_none_or(|complained| now.since(complained) >= COMPLAINT_PACE) {
-            *complained = Some(now);
-            let reason = &*not_run.reason;
-            warn!(reason, "checks cannot be run on this machine; opinions stay as they are");
+    /// Counts a check that said nothing; says so now and then.
+    fn complain(&self, void: &Void, now: Moment) {
+        let one_more = |count: &AtomicU64| count.fetch_add(1, Ordering::Relaxed) + 1;
+        match void {
+            Void::NotRun(NotRun { reason }) => {
+                let count = one_more(&self.stats.not_run);
+                if is_due(&self.told_not_run, now) {
+                    let reason = &**reason;
+                    warn!(reason, count, "checks cannot be run on this machine; they say nothing");
+                }
+            }
+            Void::Late(late) => {
+                let count = one_more(&self.stats.late);
+                if is_due(&self.told_late, now) {
+                    warn!(?late, count, "this machine was late, not the endpoints; such checks say nothing");
+                }
+            }
+            // That the references are lost is said where it is known.
+            Void::Unconfirmed => {
+                one_more(&self.stats.unconfirmed);
+            }
         }
     }
+}
+
+/// Whether something may be said again.
+fn is_due(told: &Mutex<Option<Moment>>, now: Moment) -> bool {
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    let due = told.is_none_or(|told| now.since(told) >= COMPLAINT_PACE);
+    if due {
+        *told = Some(now);
+    }
+    due
 }
 
 /// Runs a check in a task of its own: the pausing task stays small, and a panic stays inside. Dropping this
@@ -216,13 +288,15 @@ async fn contained(check: &Arc<Check>) -> Result<Outcome, NotRun> {
 
 /// A certificate's end is warned of so often.
 const WARNING_PACE: Duration = Duration::from_secs(86_400);
-/// Checks that could not be run are told of so often, whatever their number.
+/// After so many checks in a row that said nothing there is no opinion: what is held is too old.
+const VOID_MAX: u32 = 3;
+/// Checks that said nothing are told of so often, whatever their number.
 const COMPLAINT_PACE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::Opinion;
+    use crate::health::Guard;
     use crate::model::TlsAsk;
 
     const DAY: u64 = 86_400;
@@ -253,8 +327,16 @@ mod tests {
             clock: Clock::start(),
             slots: Semaphore::new(1),
             turned: Notify::new(),
-            complained: Mutex::new(None),
+            lag: Lag::default(),
+            references: Arc::new(References::new(Vec::new(), Guard::default(), Clock::start())),
+            stats: Arc::default(),
+            told_late: Mutex::default(),
+            told_not_run: Mutex::default(),
         }
+    }
+
+    fn not_run() -> Void {
+        Void::NotRun(NotRun { reason: "too many open files".into() })
     }
 
     fn passed(certificate_end: Option<i64>) -> Outcome {
@@ -270,7 +352,7 @@ mod tests {
         let (target, shared) = (target(0), shared());
         target.learn(Instant::now(), Ok(passed(Some(4_000_000_000))), &shared);
         target.learn(Instant::now(), Ok(failed()), &shared);
-        let report = target.report(shared.clock.now());
+        let report = target.report(shared.clock.now(), &shared);
         assert_eq!((report.opinion, report.last), (Opinion::Down, Some(Kind::Refused)));
         assert_eq!((report.rtt_us, report.certificate_end), (Some(1500), Some(4_000_000_000)));
     }
@@ -279,10 +361,23 @@ mod tests {
     async fn a_check_that_could_not_be_run_changes_nothing() {
         let (target, shared) = (target(0), shared());
         target.learn(Instant::now(), Ok(passed(None)), &shared);
-        let not_run = NotRun { reason: "too many open files".into() };
-        target.learn(Instant::now(), Err(not_run), &shared);
-        let report = target.report(shared.clock.now());
+        target.learn(Instant::now(), Err(not_run()), &shared);
+        let report = target.report(shared.clock.now(), &shared);
         assert_eq!((report.opinion, report.moving, report.last), (Opinion::Up, false, Some(Kind::Ok)));
+    }
+
+    #[tokio::test]
+    async fn a_target_whose_checks_say_nothing_has_no_opinion_until_one_does() {
+        let (target, shared) = (target(0), shared());
+        let opinion = || target.report(shared.clock.now(), &shared).opinion;
+        target.learn(Instant::now(), Ok(passed(None)), &shared);
+        for opinion_after in [Opinion::Up, Opinion::Up, Opinion::Unknown, Opinion::Unknown] {
+            target.learn(Instant::now(), Err(Void::Late(Late::Lagged(Duration::from_secs(1)))), &shared);
+            assert_eq!(opinion(), opinion_after);
+        }
+        assert_eq!(shared.stats.counts().late, 4);
+        target.learn(Instant::now(), Ok(passed(None)), &shared);
+        assert_eq!(opinion(), Opinion::Up);
     }
 
     #[test]

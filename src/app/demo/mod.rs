@@ -32,7 +32,7 @@ use crate::cli::Output;
 use crate::control::Happened;
 use crate::dns;
 use crate::geo::Facts;
-use crate::health::{Opinion, Report};
+use crate::health::{Guard, Opinion, Report};
 use crate::keeper::Event;
 use crate::model::MapId;
 use crate::plan::{self, Plan};
@@ -126,6 +126,9 @@ fn start_probe(desk: &Desk) -> (watch::Sender<Arc<[probe::Assignment]>>, mpsc::R
         instance: 0,
         report_interval: REPORT_INTERVAL,
         concurrency: 16,
+        guard: Guard::default(),
+        references: Vec::new(),
+        stats: Arc::default(),
     };
     let (sender, receiver) = watch::channel(assignments(desk.plan()));
     let (reports, heard) = mpsc::channel(4);

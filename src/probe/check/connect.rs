@@ -8,9 +8,10 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{Seen, Trouble};
 use crate::health::{Denied, Guard, Kind};
@@ -53,6 +54,15 @@ pub(super) async fn connect(to: Permitted, seen: &mut Seen) -> Result<TcpStream,
         return Err(Trouble::endpoint(Kind::Refused, "connection refused (it met itself)"));
     }
     Ok(stream)
+}
+
+/// Whether anybody is there: who accepts the connection, or refuses it, is.
+pub(in crate::probe) async fn answers(address: SocketAddr, guard: &Guard, patience: Duration) -> bool {
+    let Ok(to) = Permitted::by(guard, address) else { return false };
+    let mut seen = Seen::default();
+    // What came of it does not matter; that something did was timed.
+    let _ = timeout(patience, connect(to, &mut seen)).await;
+    seen.rtt.is_some()
 }
 
 /// What an endpoint can push at us before we read: more than that waits on its side.

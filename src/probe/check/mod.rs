@@ -23,6 +23,7 @@ pub(super) mod servers;
 mod tls;
 mod trouble;
 
+pub(super) use connect::answers;
 pub(super) use tls::Trust;
 pub(super) use trouble::NotRun;
 
