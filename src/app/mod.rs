@@ -12,12 +12,14 @@ mod demo;
 mod desk;
 mod explain;
 mod fleet;
+mod follow;
 mod locate;
 mod operate;
 mod persist;
 mod probe;
 mod probing;
 mod process;
+mod publish;
 mod reload;
 mod scenario;
 mod serve;
@@ -79,6 +81,15 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         }
         Command::Locate { clients, map: None, config, format } => {
             locate::clients(&clients, config.path.as_deref(), format.format)
+        }
+        Command::Publish { dry_run, publication, config } => {
+            publish::publish(&publication, dry_run, config.path.as_deref())
+        }
+        Command::Rollback { version, publication, config } => {
+            publish::rollback(version, &publication, config.path.as_deref())
+        }
+        Command::History { limit, config, format } => {
+            publish::history(limit, config.path.as_deref(), format.format)
         }
         Command::Test { files } => scenario::run(&files),
         Command::Demo { port, http_port } => demo::run(port, http_port),

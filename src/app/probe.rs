@@ -10,11 +10,12 @@ use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
+use crate::app::follow::{self, Start};
 use crate::app::probing::Probing;
 use crate::app::process::{NO_SIGNALS, StopSignals, block_on, failed, host_name};
-use crate::app::reload::{Reloaded, Reloader};
-use crate::app::{Failure, Ready, fleet, plan, site};
-use crate::load::{Site, Watch};
+use crate::app::reload::{Reloaded, Reloader, Unpacked};
+use crate::app::{Failure, Ready, fleet, site};
+use crate::load::Site;
 use crate::telemetry::Clock;
 
 pub(super) fn run(config: Option<&Path>) -> Result<(), Failure> {
@@ -32,10 +33,18 @@ async fn probe(config: Option<&Path>) -> Result<(), Failure> {
     let Some(fleet) = fleet::join(&site, &name, clock).await? else {
         return Err(Failure::Failed(NO_FLEET.into()));
     };
-    let mut watch = Watch::new(&site.zones);
-    let Ready { plan, databases, files } = plan(&site)?;
-    watch.include(files);
-    let (_reload, mut reloaded) = Reloader::start(&site, databases, watch, hangup);
+    let start = tokio::select! {
+        start = follow::start(&mut site, Some(&fleet)) => start?,
+        signal = stop.recv() => {
+            info!("{signal}: stopping");
+            return Ok(());
+        }
+    };
+    let Start { ready: Ready { plan, databases, .. }, version, watch, bundles } = start;
+    let (reload, mut reloaded) = Reloader::start(&site, databases, watch, hangup);
+    if let Some(bundles) = bundles {
+        tokio::spawn(follow::keep_following(site.clone(), bundles, version, reload.clone()));
+    }
     let mut probing = Probing::start(&site, &name, RandomState::new().hash_one(clock.now()), &plan);
     info!("probing {} for {}", plan.inventory.targets.len(), name);
     loop {
@@ -44,7 +53,7 @@ async fn probe(config: Option<&Path>) -> Result<(), Failure> {
                 // What cannot be sent now never is: the next one says it all.
                 let _ = fleet.publish_report(&report);
             }
-            Some(reloaded) = reloaded.recv() => take(reloaded, &site, &probing),
+            Some(reloaded) = reloaded.recv() => take(reloaded, &mut site, &probing),
             signal = stop.recv() => {
                 info!("{signal}: stopping");
                 return Ok(());
@@ -53,12 +62,16 @@ async fn probe(config: Option<&Path>) -> Result<(), Failure> {
     }
 }
 
-fn take(reloaded: Reloaded, site: &Site, probing: &Probing) {
-    let Reloaded { plan, said, because, .. } = reloaded;
+fn take(reloaded: Reloaded, site: &mut Site, probing: &Probing) {
+    let Reloaded { plan, said, because, published, .. } = reloaded;
     match plan {
         Some(plan) => {
             if !said.is_empty() {
                 warn!("the files have warnings\n{said}");
+            }
+            if let Some(Unpacked { version, directory }) = published {
+                site.zones = directory;
+                follow::accept(site, version);
             }
             info!("reloaded ({because}) from {}: {}", site.zones.display(), plan.summary());
             probing.follow(&plan);

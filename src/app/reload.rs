@@ -29,6 +29,8 @@ pub(super) enum Wanted {
     Again(oneshot::Sender<Reply>),
     /// The zones that were published to the fleet.
     Published(Unpacked),
+    /// None: what was published cannot be read, for this reason.
+    Nothing(String),
 }
 
 /// Published zones, on this machine's disk.
@@ -105,6 +107,9 @@ impl Reloader {
             let (published, asked, Reading { plan, said, geography }) = match wanted {
                 None => (None, None, self.read().await),
                 Some(Wanted::Again(reply)) => (None, Some(reply), self.read().await),
+                Some(Wanted::Nothing(why)) => {
+                    (None, None, Reading { plan: None, said: format!("{why}\n"), geography: Vec::new() })
+                }
                 Some(Wanted::Published(new)) => {
                     let reading = self.turn_to(new.directory.clone()).await;
                     (Some(new), None, reading)
@@ -172,6 +177,7 @@ impl Wanted {
     fn reason(&self) -> String {
         match self {
             Wanted::Again(_) => "an operator asked".into(),
+            Wanted::Nothing(_) => "a version was published".into(),
             Wanted::Published(Unpacked { version, .. }) => format!("version {version} was published"),
         }
     }

@@ -21,17 +21,19 @@ use tracing::{error, info, warn};
 
 use crate::app::desk::Desk;
 use crate::app::fleet::{self, Heard, Membership};
+use crate::app::follow::{self, Start};
 use crate::app::persist::Persist;
 use crate::app::probing::Probing;
 use crate::app::process::{NO_SIGNALS, StopSignals, block_on, failed, host_name};
 use crate::app::reload::{Reloaded, Reloader, Unpacked, Wanted};
-use crate::app::{Failure, Ready, explain, plan, site, status};
+use crate::app::{Failure, Ready, explain, site, status};
 use crate::control::{self, Call, Happened, Reply, Request};
 use crate::dns;
 use crate::fleet::Digest;
 use crate::health::Opinion;
 use crate::keeper::Event;
-use crate::load::{Held, PublishedZones, Site, StateFile, Watch};
+use crate::load::{Held, Site, StateFile};
+use crate::telemetry::Clock;
 
 pub(super) fn run(config: Option<&Path>) -> Result<(), Failure> {
     block_on(serve(config))
@@ -40,13 +42,19 @@ pub(super) fn run(config: Option<&Path>) -> Result<(), Failure> {
 async fn serve(config: Option<&Path>) -> Result<(), Failure> {
     // First of all: a signal that comes during a long start must not end it.
     let hangup = signal(SignalKind::hangup()).map_err(failed(NO_SIGNALS))?;
-    let stop = StopSignals::listen().map_err(failed(NO_SIGNALS))?;
-    let site = site(config)?;
-    let mut watch = Watch::new(&site.zones);
-    let Ready { plan, databases, files } = plan(&site)?;
-    watch.include(files);
-    databases.summaries(SystemTime::now()).iter().for_each(|database| info!("geo: {database}"));
+    let mut stop = StopSignals::listen().map_err(failed(NO_SIGNALS))?;
+    let mut site = site(config)?;
     let name = site.machine.machine.name.clone().unwrap_or_else(host_name);
+    let fleet = fleet::join(&site, &name, Clock::start()).await?;
+    let start = tokio::select! {
+        start = follow::start(&mut site, fleet.as_ref()) => start?,
+        signal = stop.recv() => {
+            info!("{signal}: stopping");
+            return Ok(());
+        }
+    };
+    let Start { ready: Ready { plan, databases, .. }, version, watch, bundles } = start;
+    databases.summaries(SystemTime::now()).iter().for_each(|database| info!("geo: {database}"));
     let bound = dns::Bound::bind(dns_config(&site, &name)).map_err(failed("cannot listen"))?;
     let state = StateFile::new(&site.state);
     let saved = state.read().unwrap_or_else(|unreadable| {
@@ -58,16 +66,18 @@ async fn serve(config: Option<&Path>) -> Result<(), Failure> {
     let desk = Desk::new(plan, saved);
     let instance = RandomState::new().hash_one(desk.clock.now());
     let probing = Probing::start(&site, &name, instance, desk.plan());
-    let fleet = fleet::join(&site, &name, desk.clock).await?;
     let membership = fleet.map(|fleet| Membership::new(fleet, &name, instance));
     let held = databases.held().to_vec();
     let happening = broadcast::channel(HAPPENING_MAX).0;
     let (reload, reloaded) = Reloader::start(&site, databases, watch, hangup);
+    if let Some(bundles) = bundles {
+        tokio::spawn(follow::keep_following(site.clone(), bundles, version, reload.clone()));
+    }
     let server = Server {
         databases: held,
         persist: Persist::start(state),
         last_reload: None,
-        zones_version: None,
+        zones_version: version,
         calls: open_control(&site, &happening)?,
         happening,
         addresses: bound.addresses(),
@@ -242,7 +252,7 @@ impl Server {
                 if let Some(Unpacked { version, directory }) = published {
                     self.zones_version = Some(version);
                     self.site.zones = directory;
-                    accept(&self.site, version);
+                    follow::accept(&self.site, version);
                 }
                 self.apply(Event::Plan(Arc::new(plan)));
                 self.last_reload = None;
@@ -375,16 +385,6 @@ fn dns_config(site: &Site, name: &str) -> dns::Config {
         tcp_write: settings.tcp_write,
         name: name.to_owned(),
     }
-}
-
-/// Makes published zones those that a restart begins with. A disk that fails is no reason not to serve them.
-pub(super) fn accept(site: &Site, version: u64) {
-    let published = PublishedZones::new(&site.state);
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = published.accept(version) {
-            warn!("version {version} of the zones is served, but a restart would not begin with it: {error}");
-        }
-    });
 }
 
 /// Waits for ever without a fleet.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
@@ -117,6 +118,47 @@ pub enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Publish the zones of this machine to the whole fleet, as a new version
+    ///
+    /// Checks them, shows what changes (files, pools, endpoints, names, and the answers in each region), stores them
+    /// in the fleet, and waits for the servers to say that they serve them. A server that finds them wrong keeps what
+    /// it has, and says so.
+    Publish {
+        /// Only show what would change
+        #[arg(long)]
+        dry_run: bool,
+        /// How it is done.
+        #[command(flatten)]
+        publication: Publication,
+        /// Which machine.
+        #[command(flatten)]
+        config: ConfigOption,
+    },
+    /// Make an older version of the published zones current again
+    ///
+    /// It becomes a new version: history only grows.
+    Rollback {
+        /// The version to return to [default: the one before the newest]
+        version: Option<u64>,
+        /// How it is done.
+        #[command(flatten)]
+        publication: Publication,
+        /// Which machine.
+        #[command(flatten)]
+        config: ConfigOption,
+    },
+    /// List the versions of the zones that were published: who, when, why
+    History {
+        /// At most so many, newest first
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+        /// Which machine.
+        #[command(flatten)]
+        config: ConfigOption,
+        /// How to print.
+        #[command(flatten)]
+        format: Format,
+    },
     /// Show a whole small world on this machine: three regions, three endpoints to stop and start
     Demo {
         /// Port for DNS on 127.0.0.1
@@ -173,6 +215,23 @@ pub enum Command {
         #[command(flatten)]
         config: ConfigOption,
     },
+}
+
+/// How zones are published.
+#[derive(Debug, Args)]
+pub struct Publication {
+    /// Why, for `windrose history`
+    #[arg(long, short, default_value = "", hide_default_value = true)]
+    pub message: String,
+    /// Who, for `windrose history` [default: USER@this machine]
+    #[arg(long)]
+    pub who: Option<String>,
+    /// How long to wait for the servers to serve it
+    #[arg(long, value_name = "DURATION", value_parser = seconds, default_value = "10s")]
+    pub wait: Duration,
+    /// How to print.
+    #[command(flatten)]
+    pub format: Format,
 }
 
 /// The configuration file, as an argument.
@@ -249,6 +308,11 @@ pub enum Forced {
 
 fn whom(text: &str) -> Result<Whom, String> {
     if text == "-" { Ok(Whom::Input) } else { client(text).map(Whom::Client) }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text.strip_suffix('s').and_then(|number| number.parse().ok());
+    number.map(Duration::from_secs).ok_or_else(|| "seconds with their unit, as 10s".into())
 }
 
 /// An address, or a prefix with its other bits cleared.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -24,10 +25,15 @@ pub struct Fleet {
     pub endpoints: Vec<Host>,
     pub nats: Vec<Host>,
     directory: TempDir,
+    /// One fleet at a time: they share names of hosts, and the machine.
+    _alone: MutexGuard<'static, ()>,
 }
+
+static ALONE: Mutex<()> = Mutex::new(());
 
 impl Fleet {
     pub fn start() -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let ground = Ground::new();
         let kind = |kind: &str, number: u8| -> Vec<Host> {
             (1..)
@@ -39,7 +45,7 @@ impl Fleet {
         let (endpoints, nats) = (kind("endpoint", 3), kind("nats", 4));
         let directory = tempfile::tempdir().expect("a directory");
         let running = BTreeMap::new();
-        let mut fleet = Self { running, ground, servers, probes, endpoints, nats, directory };
+        let mut fleet = Self { running, ground, servers, probes, endpoints, nats, directory, _alone: alone };
         for region in 0..REGIONS.len() {
             fleet.write(region);
         }
@@ -146,6 +152,14 @@ impl Fleet {
             }
             assert!(begin.elapsed() < PATIENCE, "`{text}` is not in:\n{printed}\n{}", self.logs());
         }
+    }
+
+    /// Changes the zones that lie on a server's disk, from which it would publish.
+    pub fn edit(&self, server: usize, from: &str, to: &str) {
+        let path = self.path(&self.servers[server], "zones/example.org.toml");
+        let text = fs::read_to_string(&path).expect("read");
+        assert!(text.contains(from), "{from}");
+        fs::write(path, text.replace(from, to)).expect("written");
     }
 
     fn spawn(&mut self, host: &Host, program: &str, arguments: &[PathBuf]) {
