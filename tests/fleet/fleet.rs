@@ -135,9 +135,18 @@ impl Fleet {
 
     /// What a command of the binary prints, on the host of a server.
     pub fn run(&self, server: usize, arguments: &[&str]) -> String {
+        self.run_as(server, "config/windrose.toml", arguments)
+    }
+
+    /// The same for one who may publish.
+    pub fn operate(&self, server: usize, arguments: &[&str]) -> String {
+        self.run_as(server, "config/operator.toml", arguments)
+    }
+
+    fn run_as(&self, server: usize, config: &str, arguments: &[&str]) -> String {
         let host = &self.servers[server];
         let mut command = host.command(BINARY);
-        command.args(arguments).arg("--config").arg(self.path(host, "config/windrose.toml"));
+        command.args(arguments).arg("--config").arg(self.path(host, config));
         let ran = command.output().expect("it starts");
         String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned()
     }
@@ -187,10 +196,10 @@ impl Fleet {
                 format!("[dns]\nlisten = [\"{}:5300\"]\n", host.address)
             };
             let (name, region) = (&host.name, REGIONS[region]);
-            let text = format!(
-                "[machine]\nname = \"{name}\"\nregion = \"{region}\"\n{listen}[geo]\ndatabases = []\n[fleet]\nnats = {nats:?}\n"
-            );
-            fs::write(self.path(host, "config/windrose.toml"), text).expect("written");
+            let text = format!("[machine]\nname = \"{name}\"\nregion = \"{region}\"\n{listen}");
+            self.write_config(host, "windrose.toml", name, &text, &nats);
+            let elsewhere = "state = \"../operator\"\n[machine]\nname = \"operator\"\n";
+            self.write_config(host, "operator.toml", "operator", elsewhere, &nats);
             fs::write(self.path(host, "zones/example.org.zone"), ZONE).expect("written");
             fs::write(self.path(host, "zones/example.org.toml"), self.steering()).expect("written");
         }
@@ -200,12 +209,40 @@ impl Fleet {
             self.nats.iter().map(|other| format!("nats://{}:6222", other.address)).collect();
         let text = format!(
             "server_name: \"{name}\"\nlisten: \"{address}:4222\"\njetstream {{ store_dir: {store:?} }}\n\
-             cluster {{ name: windrose, listen: \"{address}:6222\", routes: {routes:?} }}\n",
+             cluster {{ name: windrose, listen: \"{address}:6222\", routes: {routes:?} }}\n\
+             accounts {{ WINDROSE {{ jetstream: enabled, users: [{users}] }} }}\n",
             name = host.name,
             address = host.address,
             store = self.path(host, "store"),
+            users = self.users(),
         );
         fs::write(self.path(host, "nats.conf"), text).expect("written");
+    }
+
+    fn write_config(&self, host: &Host, file: &str, user: &str, text: &str, nats: &[String]) {
+        let login = format!("user = \"{user}\"\npassword_file = \"password\"\n");
+        let text = format!("{text}[geo]\ndatabases = []\n[fleet]\nnats = {nats:?}\n{login}");
+        fs::write(self.path(host, "config").join(file), text).expect("written");
+        fs::write(self.path(host, "config/password"), format!("{PASSWORD}\n")).expect("written");
+    }
+
+    /// Everybody, with the permissions that docs/FLEET.md teaches.
+    fn users(&self) -> String {
+        let user = |name: &str, publish: &[String], subscribe: &str| {
+            format!(
+                "{{ user: \"{name}\", password: \"{PASSWORD}\", permissions: {{ publish: {publish:?}, \
+                 subscribe: [\"{subscribe}\", \"_INBOX.>\"] }} }},\n"
+            )
+        };
+        let mut users = user("operator", &["windrose.v1.zones".into(), "$JS.API.>".into()], "windrose.v1.>");
+        for (region, (server, probe)) in REGIONS.iter().zip(self.servers.iter().zip(&self.probes)) {
+            let report = |host: &Host| format!("windrose.v1.report.{region}.{}", host.name);
+            let says = format!("windrose.v1.server.{}", server.name);
+            let reading = READING.map(String::from);
+            users += &user(&server.name, &[&[report(server), says][..], &reading].concat(), "windrose.v1.>");
+            users += &user(&probe.name, &[&[report(probe)][..], &reading].concat(), "windrose.v1.zones");
+        }
+        users
     }
 
     fn steering(&self) -> String {
@@ -244,6 +281,15 @@ fn nats_address(host: &Host) -> String {
 }
 
 const BINARY: &str = env!("CARGO_BIN_EXE_windrose");
+
+const PASSWORD: &str = "for-tests-only";
+
+/// What one who follows the zones may ask of JetStream.
+const READING: [&str; 3] = [
+    "$JS.API.STREAM.INFO.WINDROSE_ZONES",
+    "$JS.API.DIRECT.GET.WINDROSE_ZONES",
+    "$JS.API.DIRECT.GET.WINDROSE_ZONES.>",
+];
 
 /// Nothing that is waited for takes longer, on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -35,12 +35,12 @@ fn what_is_published_is_served_by_all_and_can_be_taken_back() {
     for server in 0..3 {
         fleet.until_it_prints(server, &["status"], "fleet       linked to");
     }
-    let first = fleet.run(0, &["publish", "--message", "as it is"]);
+    let first = fleet.operate(0, &["publish", "--message", "as it is"]);
     assert!(first.contains("version 1 is published") && first.contains("ap-server serves it"), "{first}");
 
     fleet.edit(0, r#"["eu", "us", "ap"]"#, r#"["us", "eu", "ap"]"#);
     let begin = Instant::now();
-    let second = fleet.run(0, &["publish", "--message", "us first"]);
+    let second = fleet.operate(0, &["publish", "--message", "us first"]);
     fleet.all_say(["us", "us", "us"]);
     eprintln!("published and served by all after {:?}", begin.elapsed());
     assert!(begin.elapsed() < PUBLISHED_WITHIN, "{:?}", begin.elapsed());
@@ -54,14 +54,14 @@ fn what_is_published_is_served_by_all_and_can_be_taken_back() {
     }
 
     fleet.edit(1, "[pools.www]", "[pools.wwww]");
-    let wrong = fleet.run(1, &["publish"]);
+    let wrong = fleet.operate(1, &["publish"]);
     assert!(wrong.contains("error") && wrong.contains("www"), "{wrong}");
-    assert!(fleet.run(2, &["history"]).starts_with("     2  "), "nothing was published");
+    assert!(fleet.operate(2, &["history"]).starts_with("     2  "), "nothing was published");
 
-    let back = fleet.run(2, &["rollback", "--message", "us is full"]);
+    let back = fleet.operate(2, &["rollback", "--message", "us is full"]);
     assert!(back.contains("version 3 is published"), "{back}");
     fleet.all_say(["eu", "eu", "eu"]);
-    let history = fleet.run(1, &["history"]);
+    let history = fleet.operate(1, &["history"]);
     assert!(history.contains("(version 1 again)  us is full") && history.contains("us first"), "{history}");
 
     // What was published survives a restart without a fleet.
