@@ -420,6 +420,8 @@ pub struct Pool {
     pub on_down: OnDown,
     /// When a recovered member is used again.
     pub failback: Failback,
+    /// `weighted`: for how long the weight of a recovered member grows until it is whole; `None`: it is at once.
+    pub slow_start: Option<Duration>,
     /// `failover`: share of draws that goes to the next member anyway, 0.0..=1.0, as a share of 2^32.
     pub trickle: u32,
     /// `geo`: never answer outside the client's rule.

@@ -172,7 +172,9 @@ fn in_words(standing: &Standing, now: Moment) -> String {
         (standing.evidence.basis == Basis::Damped, "flaps"),
         (standing.moving, "moving"),
     ];
-    let marks: Vec<&str> = marks.iter().filter(|(set, _)| *set).map(|(_, mark)| *mark).collect();
+    let mut marks: Vec<String> =
+        marks.iter().filter(|(set, _)| *set).map(|(_, mark)| (*mark).to_owned()).collect();
+    marks.extend(standing.agent.map(|word| format!("says {word}")));
     if marks.is_empty() { words } else { format!("{words} ({})", marks.join(", ")) }
 }
 
@@ -194,6 +196,7 @@ fn data(view: &View<'_>) -> Value {
             "stale": standing.stale,
             "moving": standing.moving,
             "control": standing.control,
+            "agent": standing.agent.map(|word| word.to_string()),
             "flaps": standing.evidence.basis == Basis::Damped,
             "since_ms": standing.since.map(|since| since.0),
         })

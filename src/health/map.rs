@@ -2,13 +2,13 @@
 //!
 //! Flat tables, indexed by number; immutable once in a snapshot. The keeper makes them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 
-use crate::health::Evidence;
+use crate::health::{Agent, Evidence};
 use crate::model::{
     ClassId, EndpointId, Family, Fingerprint, Inventory, Moment, PoolId, RegionId, SituationId,
 };
@@ -63,12 +63,22 @@ pub struct Standing {
     pub evidence: Evidence,
     /// Since when the verdict is what it is; `None`: since before anything was known.
     pub since: Option<Moment>,
+    /// What the endpoint says of itself in this region; `None`: nothing but `up`.
+    pub agent: Option<Agent>,
 }
 
 impl Standing {
     /// Whether it may be answered: everything but Down.
     pub fn usable(&self) -> bool {
         self.verdict != Verdict::Down
+    }
+
+    /// How many percent of its weight it wants, 1..=100.
+    pub fn wanted(&self) -> u8 {
+        match self.agent {
+            Some(Agent::Share(percent)) => percent.clamp(1, 100),
+            _ => 100,
+        }
     }
 }
 
@@ -87,9 +97,9 @@ pub struct PoolStanding {
     pub stale: bool,
 }
 
-/// A recovered member that is not used yet ([`crate::model::Failback`]).
+/// A member of a pool, for the clients in a situation and a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Hold {
+pub struct Slot {
     /// In this pool,
     pub pool: PoolId,
     /// this member (index into its members),
@@ -119,7 +129,10 @@ pub struct HealthMap {
     situations: usize,
     endpoints: Vec<Standing>,
     pools: Vec<PoolStanding>,
-    holds: HashSet<Hold, FixedState>,
+    /// Recovered members that are not used yet ([`crate::model::Failback`]).
+    holds: HashSet<Slot, FixedState>,
+    /// Recovered members that do not have all of their weight yet, and how many tenths of it they have.
+    ramps: HashMap<Slot, u8, FixedState>,
     /// Empty until [`crate::steering::prepare`] has worked it out, and after every change.
     ready: Vec<Option<Ready>>,
     /// Index [`PoolId`]: where its part of `ready` begins.
@@ -144,7 +157,8 @@ impl HealthMap {
         let situations = inventory.situations.len();
         let pools = vec![PoolStanding::default(); inventory.pools.len() * situations * 2];
         let (ready, ready_from) = (Vec::new(), Vec::new());
-        Self { regions, situations, endpoints, pools, holds: HashSet::default(), ready, ready_from }
+        let (holds, ramps) = (HashSet::default(), HashMap::default());
+        Self { regions, situations, endpoints, pools, holds, ramps, ready, ready_from }
     }
 
     /// The standing of an endpoint for clients of a region.
@@ -175,14 +189,26 @@ impl HealthMap {
 
     /// Whether a recovered member is kept waiting.
     #[inline]
-    pub fn holds(&self, hold: &Hold) -> bool {
-        !self.holds.is_empty() && self.holds.contains(hold)
+    pub fn holds(&self, slot: &Slot) -> bool {
+        !self.holds.is_empty() && self.holds.contains(slot)
     }
 
     /// To be written by the keeper.
-    pub fn holds_mut(&mut self) -> &mut HashSet<Hold, FixedState> {
+    pub fn holds_mut(&mut self) -> &mut HashSet<Slot, FixedState> {
         self.ready.clear();
         &mut self.holds
+    }
+
+    /// How many tenths of its weight a member has: [`TENTHS`], unless it is starting slowly.
+    #[inline]
+    pub fn grown(&self, slot: &Slot) -> u8 {
+        if self.ramps.is_empty() { TENTHS } else { self.ramps.get(slot).copied().unwrap_or(TENTHS) }
+    }
+
+    /// To be written by the keeper.
+    pub fn ramps_mut(&mut self) -> &mut HashMap<Slot, u8, FixedState> {
+        self.ready.clear();
+        &mut self.ramps
     }
 
     /// The decision on a pool for clients of a class, if it was worked out beforehand.
@@ -227,3 +253,6 @@ impl HealthMap {
         (id.index() * self.situations + situation.index()) * 2 + family.index()
     }
 }
+
+/// All of a member's weight: a slow start goes in steps of a tenth, few enough that each is worth a snapshot.
+pub const TENTHS: u8 = 10;

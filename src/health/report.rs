@@ -130,6 +130,17 @@ impl Kind {
     }
 }
 
+impl std::fmt::Display for Agent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Agent::Up => f.write_str("up"),
+            Agent::Drain => f.write_str("drain"),
+            Agent::Down => f.write_str("down"),
+            Agent::Share(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
+
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.word())

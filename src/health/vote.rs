@@ -14,7 +14,7 @@
 
 use smallvec::SmallVec;
 
-use crate::health::{Kind, Opinion, Verdict};
+use crate::health::{Agent, Kind, Opinion, Verdict};
 use crate::model::RegionId;
 
 /// One probe's say on one target: fresh and trusted, or it is not here at all.
@@ -30,6 +30,8 @@ pub struct Vote {
     pub last: Option<Kind>,
     /// Its round-trip time in microseconds.
     pub rtt_us: Option<u32>,
+    /// What it heard the endpoint say of itself.
+    pub agent: Option<Agent>,
 }
 
 /// Whose votes a verdict rests on.
@@ -46,6 +48,8 @@ pub enum Basis {
     Kept,
     /// Its checks say that it is usable again, but it flaps, and stays down until it is quiet.
     Damped,
+    /// The endpoint itself asks not to be used: its checks say that it is usable.
+    Agent(Agent),
     /// An operator fixed it.
     Operator,
 }
@@ -148,7 +152,7 @@ mod tests {
     const QUORUM: u8 = 75;
 
     fn vote(region: RegionId, opinion: Opinion) -> Vote {
-        Vote { region, opinion, moving: false, last: None, rtt_us: None }
+        Vote { region, opinion, moving: false, last: None, rtt_us: None, agent: None }
     }
 
     fn votes(region: RegionId, down: usize, of: usize) -> Vec<Vote> {
@@ -220,6 +224,7 @@ mod tests {
             moving,
             last,
             rtt_us,
+            agent: None,
         });
         proptest::collection::vec(one, 0..9)
     }

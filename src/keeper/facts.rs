@@ -200,6 +200,7 @@ fn why(verdict: Verdict, evidence: &Evidence, control: Option<Control>) -> Strin
         Basis::Others => format!("{agree} of {votes} other regions"),
         Basis::Kept => "kept".to_string(),
         Basis::Damped => "it flaps".to_string(),
+        Basis::Agent(word) => format!("its own word is {word}"),
         Basis::Operator => {
             format!("{} by the operator", control.map_or("fixed", done))
         }

@@ -121,3 +121,46 @@ fn damped_cases(inventory: &Inventory) -> impl Iterator<Item = (Case, Flap)> {
     let damped = inventory.endpoints.iter().enumerate().filter_map(|(index, one)| Some((index, one.flap?)));
     damped.flat_map(|(index, flap)| cases_of(index, inventory).map(move |case| (case, flap)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FLAP: Flap = Flap { changes: 3, within: Duration::from_secs(60), hold: Duration::from_secs(30) };
+
+    fn second(seconds: u64) -> Moment {
+        Moment(seconds * 1000)
+    }
+
+    #[test]
+    fn as_many_changes_as_are_too_many_must_come_within_the_time() {
+        let mut slow = Changes::default();
+        assert!([0, 31, 62, 93, 124].iter().all(|at| !slow.note(FLAP, second(*at))));
+        assert!(slow.note(FLAP, second(125)), "62 s before it was the first of three, now it is 32 s");
+    }
+
+    #[test]
+    fn a_change_while_it_is_held_down_makes_it_wait_again() {
+        let mut changes = Changes::default();
+        let told: Vec<bool> = [0, 1, 2, 20].iter().map(|at| changes.note(FLAP, second(*at))).collect();
+        assert_eq!(told, [false, false, true, false], "it is told once");
+        assert!(changes.matter(FLAP, second(49)) && !changes.matter(FLAP, second(50)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_more_is_kept_than_counts(times in proptest::collection::vec(0..50u64, 0..40)) {
+            let mut changes = Changes::default();
+            let mut now = 0;
+            for pause in times {
+                now += pause;
+                changes.note(FLAP, second(now));
+                prop_assert!(changes.at.len() <= FLAP.changes as usize);
+            }
+        }
+    }
+}

@@ -1,17 +1,13 @@
 //! Members that recovered and wait until they are used again ([`Failback`]).
 
-use std::collections::HashMap;
-
-use foldhash::fast::FixedState;
-
-use crate::health::{HealthMap, Hold};
-use crate::keeper::SavedHold;
+use crate::health::{HealthMap, Slot};
 use crate::keeper::probes::Names;
+use crate::keeper::slots::{self, SavedSlot, Since, is_up, pools};
 use crate::model::{Failback, Family, Inventory, Moment, Pool, PoolId, SituationId, Use};
 
 /// Who waits, and since when it is up.
 #[derive(Debug, Default)]
-pub(super) struct Holds(HashMap<Hold, Moment, FixedState>);
+pub(super) struct Holds(Since);
 
 impl Holds {
     /// Follows what turned between two maps: who recovered waits, who is down waits no more, and nobody
@@ -24,10 +20,10 @@ impl Holds {
         inventory: &Inventory,
         now: Moment,
     ) -> Vec<PoolId> {
-        for (id, pool) in waiting_pools(inventory) {
+        for (id, pool) in pools(inventory).filter(|(_, pool)| waits(pool)) {
             for situation in inventory.situation_ids() {
                 for family in Family::BOTH {
-                    let hold = |member| Hold { pool: id, member, situation, family };
+                    let hold = |member| Slot { pool: id, member, situation, family };
                     for (member, of) in (0..).zip(&pool.members) {
                         let [was_up, up] =
                             [before, after].map(|map| is_up(of.picks, inventory, map, situation, family));
@@ -56,7 +52,7 @@ impl Holds {
 
     /// Lets all of these, who are up and could answer, be used if each of them waits: the one among them
     /// that is used now for want of another must not lose its clients to the next that recovers.
-    fn spare_the_last(&mut self, up: impl Iterator<Item = Hold> + Clone) {
+    fn spare_the_last(&mut self, up: impl Iterator<Item = Slot> + Clone) {
         if up.clone().all(|hold| self.0.contains_key(&hold)) {
             for hold in up {
                 self.0.remove(&hold);
@@ -75,46 +71,17 @@ impl Holds {
     }
 
     /// By names, in the order of names.
-    pub fn save(&self, inventory: &Inventory) -> Vec<SavedHold> {
-        let saved = |(hold, since): (&Hold, &Moment)| {
-            let pool = &inventory.pools[hold.pool.index()];
-            SavedHold {
-                pool: pool.name.to_string(),
-                member: inventory.name_of(pool.members[usize::from(hold.member)].picks).to_string(),
-                region: inventory.situation_name(hold.situation),
-                v6: hold.family == Family::V6,
-                since: *since,
-            }
-        };
-        let mut saved: Vec<SavedHold> = self.0.iter().map(saved).collect();
-        saved.sort_by(|a, b| {
-            (&a.pool, &a.member, &a.region, a.v6).cmp(&(&b.pool, &b.member, &b.region, b.v6))
-        });
-        saved
+    pub fn save(&self, inventory: &Inventory) -> Vec<SavedSlot> {
+        slots::save(&self.0, inventory)
     }
 
-    /// From names; what the plan does not have is left out. Nobody waits since later than `now`.
-    pub fn restore(saved: &[SavedHold], inventory: &Inventory, names: &Names, now: Moment) -> Self {
-        let members = waiting_pools(inventory).flat_map(|(id, pool)| {
-            (0..)
-                .zip(&pool.members)
-                .map(move |(place, member)| ((id, inventory.name_of(member.picks)), place))
-        });
-        let members: HashMap<(PoolId, &str), u16, FixedState> = members.collect();
-        let situations: HashMap<String, SituationId, FixedState> =
-            inventory.situation_ids().map(|id| (inventory.situation_name(id), id)).collect();
-        let hold = |saved: &SavedHold| {
-            let pool = names.pool(&saved.pool)?;
-            let member = *members.get(&(pool, saved.member.as_str()))?;
-            let family = if saved.v6 { Family::V6 } else { Family::V4 };
-            let situation = *situations.get(&saved.region)?;
-            Some((Hold { pool, member, situation, family }, saved.since.min(now)))
-        };
-        Self(saved.iter().filter_map(hold).collect())
+    /// From names.
+    pub fn restore(saved: &[SavedSlot], inventory: &Inventory, names: &Names, now: Moment) -> Self {
+        Self(slots::restore(saved, waits, (inventory, names), now))
     }
 
     /// Lets those go that `done` says; returns their pools, each once, in order.
-    fn release(&mut self, done: impl Fn(&Hold, Moment) -> bool) -> Vec<PoolId> {
+    fn release(&mut self, done: impl Fn(&Slot, Moment) -> bool) -> Vec<PoolId> {
         let mut pools: Vec<PoolId> =
             self.0.extract_if(|hold, since| done(hold, *since)).map(|(hold, _)| hold.pool).collect();
         pools.sort_unstable();
@@ -123,17 +90,9 @@ impl Holds {
     }
 }
 
-/// Every pool whose recovered members wait.
-fn waiting_pools(inventory: &Inventory) -> impl Iterator<Item = (PoolId, &Pool)> {
-    let pools = inventory.pools.iter().enumerate().map(|(index, pool)| (PoolId::at(index), pool));
-    pools.filter(|(_, pool)| pool.failback != Failback::Auto)
-}
-
-fn is_up(picks: Use, inventory: &Inventory, map: &HealthMap, situation: SituationId, family: Family) -> bool {
-    match picks {
-        Use::Endpoint(id) => map.endpoint(id, inventory.region_in(situation), family).usable(),
-        Use::Pool(id) => map.pool(id, situation, family).up,
-    }
+/// Whether the recovered members of a pool wait.
+fn waits(pool: &Pool) -> bool {
+    pool.failback != Failback::Auto
 }
 
 /// Whether it is up and has an answer for the family.

@@ -17,8 +17,11 @@ mod facts;
 mod flaps;
 mod holds;
 mod probes;
+mod ramps;
+mod slots;
 mod state;
 mod verdicts;
+mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +29,8 @@ use std::time::Duration;
 
 pub use cases::{Case, SavedCase};
 pub use facts::{Fact, describe};
-pub use state::{SavedFlaps, SavedHold, SavedVerdict, State};
+pub use slots::SavedSlot;
+pub use state::{SavedFlaps, SavedVerdict, State};
 
 use crate::health::{Control, HealthMap, Report, Verdict};
 use crate::model::{Moment, RegionId};
@@ -37,6 +41,7 @@ use facts::{flapping, turned};
 use flaps::Flaps;
 use holds::Holds;
 use probes::{Names, Probes};
+use ramps::Ramps;
 use state::{restore_verdicts, save_verdicts};
 use verdicts::{carry, date, of_checks, overlay};
 
@@ -108,6 +113,7 @@ pub struct Keeper {
     spoken: BTreeMap<String, Moment>,
     holds: Holds,
     flaps: Flaps,
+    ramps: Ramps,
     /// What the checks say, without controls: what stands when nobody votes.
     seen: HealthMap,
     /// The truth: what the checks say, under what operators fixed.
@@ -130,11 +136,13 @@ impl Keeper {
         let flaps = Flaps::restore(&state.flaps, inventory, &names, now);
         let mut map = seen.clone();
         flaps.write(&mut map);
+        words::obey(&mut map, inventory);
         overlay(&mut map, &controls, &names, inventory);
         judge_pools(inventory, &mut map);
         let mut keeper = Self {
             holds: Holds::restore(&state.holds, inventory, &names, now),
             flaps,
+            ramps: Ramps::restore(&state.ramps, inventory, &names, now),
             probes: Probes::default(),
             spoken: BTreeMap::new(),
             generation: state.generation.saturating_add(1).max(now.0),
@@ -191,6 +199,7 @@ impl Keeper {
             controls: self.controls.iter().map(|(name, control)| (name.clone(), *control)).collect(),
             holds: self.holds.save(&self.plan.inventory),
             flaps: self.flaps.save(&self.plan.inventory),
+            ramps: self.ramps.save(&self.plan.inventory),
         }
     }
 
@@ -240,6 +249,7 @@ impl Keeper {
         judge_pools(inventory, &mut self.map);
         self.holds = Holds::restore(&self.holds.save(old), inventory, &names, now);
         self.flaps = Flaps::restore(&self.flaps.save(old), inventory, &names, now);
+        self.ramps = Ramps::restore(&self.ramps.save(old), inventory, &names, now);
         self.probes.follow(&names);
         self.names = names;
         self.plan = plan;
@@ -251,17 +261,21 @@ impl Keeper {
         self.spoken.retain(|_, at| now.since(*at) < FRESH);
         let mut facts = self.probes.find_silent(now);
         let inventory = &self.plan.inventory;
-        let seen = of_checks(inventory, &self.probes.votes(now), &self.seen, now);
+        let votes = self.probes.votes(now);
+        let mut seen = of_checks(inventory, &votes, &self.seen, now);
+        words::write(&mut seen, inventory, &votes, &self.seen);
         let flaps = self.flaps.follow((&self.seen, &seen), inventory, now);
         facts.extend(flapping(&flaps, inventory));
         self.seen = seen;
         let mut map = self.seen.clone();
         self.flaps.write(&mut map);
+        words::obey(&mut map, inventory);
         overlay(&mut map, &self.controls, &self.names, inventory);
         date(&mut map, &self.map, &self.spoken, inventory, now);
         judge_pools(inventory, &mut map);
         let released = self.holds.follow((&self.map, &map), spoke, inventory, now);
         self.holds.write(&mut map);
+        self.ramps.follow(&self.map, &mut map, inventory, now);
         facts.extend(turned(inventory, &self.map, &map));
         facts.extend(released.into_iter().map(|pool| Fact::FailedBack { pool }));
         self.pending |= map != self.map;

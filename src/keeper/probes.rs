@@ -174,7 +174,8 @@ impl Names {
         for said in &report.targets {
             if let Some(target) = self.target(said) {
                 let (opinion, moving, last, rtt_us) = (said.opinion, said.moving, said.last, said.rtt_us);
-                votes[target.index()] = Some(Vote { region, opinion, moving, last, rtt_us });
+                votes[target.index()] =
+                    Some(Vote { region, opinion, moving, last, rtt_us, agent: said.agent });
             }
         }
         (region, votes)

@@ -7,9 +7,10 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::health::{Control, HealthMap, Standing, Verdict};
+use crate::health::{Agent, Control, HealthMap, Standing, Verdict};
 use crate::keeper::cases::SavedCase;
 use crate::keeper::probes::Names;
+use crate::keeper::slots::SavedSlot;
 use crate::keeper::verdicts::{endpoints, regions};
 use crate::model::{Endpoint, Family, Inventory, Moment};
 
@@ -25,10 +26,13 @@ pub struct State {
     /// What operators fixed, by endpoint.
     pub controls: Vec<(String, Control)>,
     /// What is held back.
-    pub holds: Vec<SavedHold>,
+    pub holds: Vec<SavedSlot>,
     /// Who changed lately, of those that are damped if they flap: at most so many changes of each as count.
     #[serde(default)]
     pub flaps: Vec<SavedFlaps>,
+    /// Who is starting slowly.
+    #[serde(default)]
+    pub ramps: Vec<SavedSlot>,
 }
 
 /// One verdict, by names.
@@ -46,21 +50,9 @@ pub struct SavedVerdict {
     pub verdict: Verdict,
     /// Since when.
     pub since: Option<Moment>,
-}
-
-/// One recovered member that waits, by names.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SavedHold {
-    /// The pool.
-    pub pool: String,
-    /// The member, by what it picks.
-    pub member: String,
-    /// The region.
-    pub region: String,
-    /// True: IPv6.
-    pub v6: bool,
-    /// Since when it is up.
-    pub since: Moment,
+    /// What the endpoint said of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Agent>,
 }
 
 /// The changes of late of one verdict of the checks, by names.
@@ -80,7 +72,7 @@ pub(super) fn save_verdicts(seen: &HealthMap, inventory: &Inventory) -> Vec<Save
     for (id, endpoint) in endpoints(inventory) {
         for region in regions(inventory) {
             for family in watched(endpoint) {
-                let Standing { verdict, since, .. } = *seen.endpoint(id, region, family);
+                let Standing { verdict, since, agent, .. } = *seen.endpoint(id, region, family);
                 let Some(address) = endpoint.address(family) else { continue };
                 if verdict != Verdict::Unknown {
                     saved.push(SavedVerdict {
@@ -90,6 +82,7 @@ pub(super) fn save_verdicts(seen: &HealthMap, inventory: &Inventory) -> Vec<Save
                         address,
                         verdict,
                         since,
+                        agent,
                     });
                 }
             }
@@ -119,6 +112,7 @@ pub(super) fn restore_verdicts(
             standing.verdict = saved.verdict;
             standing.since = saved.since.map(|since| since.min(now));
             standing.stale = true;
+            standing.agent = saved.agent;
         }
     }
     seen

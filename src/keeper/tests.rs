@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::geo::Geo;
-use crate::health::{Basis, Hold, Kind, Opinion, TargetReport};
+use crate::health::{Basis, Kind, Opinion, Slot, TargetReport};
 use crate::model::*;
 use crate::plan::zone::Zones;
 use crate::steering::tests_support::World;
@@ -418,8 +418,8 @@ fn held(failback: Failback) -> World {
     world
 }
 
-fn hold(region: RegionId) -> Hold {
-    Hold { pool: PoolId(0), member: 0, situation: SituationId::at(region.index()), family: Family::V4 }
+fn hold(region: RegionId) -> Slot {
+    Slot { pool: PoolId(0), member: 0, situation: SituationId::at(region.index()), family: Family::V4 }
 }
 
 #[test]
@@ -461,7 +461,7 @@ fn a_nested_pool_that_recovers_waits_too() {
     let mut told = Told::new(world);
     told.report(1, "eu/ams 1 192.0.2.10=down 198.51.100.10=down");
     told.report(2, "eu/ams 2 192.0.2.10=down 198.51.100.10=up");
-    assert!(told.keeper.health().holds(&Hold { pool: top, ..hold(EU) }));
+    assert!(told.keeper.health().holds(&Slot { pool: top, ..hold(EU) }));
 }
 
 #[test]
@@ -469,7 +469,7 @@ fn who_is_used_for_want_of_another_keeps_its_clients_when_a_better_one_recovers(
     let mut told = Told::new(held(Failback::Manual));
     let says = |told: &mut Told, at: u64, fra: &str, iad: &str| {
         told.report(at, &format!("eu/ams {at} 192.0.2.10={fra} 198.51.100.10={iad}"));
-        [0, 1].map(|member| told.keeper.health().holds(&Hold { member, ..hold(EU) }))
+        [0, 1].map(|member| told.keeper.health().holds(&Slot { member, ..hold(EU) }))
     };
     assert_eq!(says(&mut told, 1, "down", "up"), [false, false]);
     assert_eq!(says(&mut told, 2, "up", "up"), [true, false], "iad serves");
@@ -484,7 +484,7 @@ fn a_member_without_the_family_is_nobody_else_to_use() {
     let mut told = Told::new(held(Failback::Manual));
     told.report(1, "eu/ams 1 2001:db8::10=down");
     told.report(2, "eu/ams 2 2001:db8::10=up");
-    assert!(!told.keeper.health().holds(&Hold { family: Family::V6, ..hold(EU) }), "iad has no IPv6");
+    assert!(!told.keeper.health().holds(&Slot { family: Family::V6, ..hold(EU) }), "iad has no IPv6");
 }
 
 #[test]

@@ -161,12 +161,21 @@ fn conclude(ballots: &[Ballot], region: RegionId, last: &Standing, now: Moment) 
                 control: None,
                 evidence: Evidence { basis: Basis::Kept, ..Evidence::default() },
                 since: last.since,
+                agent: last.agent,
             }
         }
         Some((voted, evidence)) => {
             let verdict = if voted == Verdict::Up && unvoted { Verdict::Unknown } else { voted };
             let since = if verdict == last.verdict { last.since } else { Some(now) };
-            Standing { verdict, moving: moving || unvoted, stale: false, control: None, evidence, since }
+            Standing {
+                verdict,
+                moving: moving || unvoted,
+                stale: false,
+                control: None,
+                evidence,
+                since,
+                agent: last.agent,
+            }
         }
     }
 }

@@ -100,7 +100,7 @@ const MAGIC: &str = "windrose-state 1";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::{Control, Verdict};
+    use crate::health::{Agent, Control, Verdict};
     use crate::keeper::SavedVerdict;
     use crate::model::Moment;
 
@@ -115,6 +115,7 @@ mod tests {
                 address: "192.0.2.10".parse().expect("an address"),
                 verdict: Verdict::Down,
                 since: Some(Moment(900)),
+                agent: Some(Agent::Drain),
             }],
             controls: vec![("iad".into(), Control::Drain)],
             ..State::default()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::answer::Client;
-use crate::health::{Control, Opinion};
+use crate::health::{Agent, Control, Opinion};
 use crate::spec::{did_you_mean, duration};
 
 /// One command, understood.
@@ -17,7 +17,7 @@ pub(super) enum Command {
     Geo,
     Load,
     Check,
-    Report { probe: Probe, says: Vec<(String, Opinion)> },
+    Report { probe: Probe, says: Vec<(String, Said)> },
     Checks { probe: Probe, endpoint: String, results: Vec<bool> },
     Silence(Probe),
     Wait(Duration),
@@ -30,6 +30,16 @@ pub(super) enum Command {
     Restart,
     Status,
     Locate(Vec<IpNet>),
+}
+
+/// What a probe says of a target.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Said {
+    Opinion(Opinion),
+    /// Its round-trip time.
+    Rtt(Duration),
+    /// The word that it heard.
+    Agent(Agent),
 }
 
 /// `REGION/NAME`
@@ -58,7 +68,8 @@ pub const COMMANDS: [(&str, &str); 20] = [
     ("load", "load the files made here (again: reload)"),
     ("check", "print every warning and each name's failover promise"),
     (
-        "report REGION/PROBE [ENDPOINT[.ipv4|.ipv6|.MONITOR]=up|down|unknown ...]",
+        "report REGION/PROBE [ENDPOINT[.ipv4|.ipv6|.MONITOR]=up|down|unknown ...] [rtt ENDPOINT=TIME ...] \
+         [agent ENDPOINT=up|drain|down|N% ...]",
         "a probe reports; what is not named stays as it said before, at first up",
     ),
     (
@@ -97,8 +108,7 @@ impl Command {
             ["load"] => Command::Load,
             ["check"] => Command::Check,
             ["report", probe, says @ ..] => {
-                let says = says.iter().map(|word| said(word)).collect::<Result<_, _>>()?;
-                Command::Report { probe: Probe::parse(probe)?, says }
+                Command::Report { probe: Probe::parse(probe)?, says: all_said(says)? }
             }
             ["checks", probe, endpoint, results @ ..] => {
                 let results = results.iter().map(|word| passed(word)).collect::<Result<_, _>>()?;
@@ -172,15 +182,42 @@ fn subnet(word: &str) -> Result<IpNet, String> {
     Ok(subnet.trunc())
 }
 
-fn said(word: &str) -> Result<(String, Opinion), String> {
-    let (target, opinion) = word.split_once('=').ok_or_else(|| format!("`{word}` is no ENDPOINT=OPINION"))?;
-    let opinion = match opinion {
-        "up" => Opinion::Up,
-        "down" => Opinion::Down,
-        "unknown" => Opinion::Unknown,
-        _ => return Err(format!("`{opinion}` is none of up, down, unknown")),
-    };
-    Ok((target.into(), opinion))
+/// `TARGET=OPINION ... rtt TARGET=TIME ... agent TARGET=WORD ...`
+fn all_said(words: &[&str]) -> Result<Vec<(String, Said)>, String> {
+    let mut read: fn(&str) -> Result<Said, String> = opinion;
+    let mut says = Vec::new();
+    for word in words {
+        match *word {
+            "rtt" => read = |time| duration::parse(time).map(Said::Rtt),
+            "agent" => read = agent,
+            word => {
+                let (target, said) =
+                    word.split_once('=').ok_or_else(|| format!("`{word}` is no ENDPOINT=OPINION"))?;
+                says.push((target.into(), read(said)?));
+            }
+        }
+    }
+    Ok(says)
+}
+
+fn opinion(word: &str) -> Result<Said, String> {
+    match word {
+        "up" => Ok(Said::Opinion(Opinion::Up)),
+        "down" => Ok(Said::Opinion(Opinion::Down)),
+        "unknown" => Ok(Said::Opinion(Opinion::Unknown)),
+        _ => Err(format!("`{word}` is none of up, down, unknown")),
+    }
+}
+
+fn agent(word: &str) -> Result<Said, String> {
+    let share = word.strip_suffix('%').and_then(|percent| percent.parse().ok());
+    match (word, share) {
+        ("up", _) => Ok(Said::Agent(Agent::Up)),
+        ("drain", _) => Ok(Said::Agent(Agent::Drain)),
+        ("down", _) => Ok(Said::Agent(Agent::Down)),
+        (_, Some(percent @ 1..=100)) => Ok(Said::Agent(Agent::Share(percent))),
+        _ => Err(format!("`{word}` is none of up, drain, down, 1% to 100%")),
+    }
 }
 
 fn passed(word: &str) -> Result<bool, String> {

@@ -12,12 +12,12 @@ use domain::base::iana::Rtype;
 use crate::answer::Query;
 use crate::answer::explain::{Explanation, explain, locate};
 use crate::geo::Facts;
-use crate::health::{Basis, Opinion, Report, TargetReport, Tracker, TrackerSettings};
+use crate::health::{Agent, Basis, Opinion, Report, TargetReport, Tracker, TrackerSettings};
 use crate::keeper::{Event, Fact, Keeper, State, Step, describe};
 use crate::model::{Family, Moment, Name, Target};
 use crate::plan::promise::promises;
 use crate::plan::{self, Plan};
-use crate::scenario::command::{Command, Probe, Question};
+use crate::scenario::command::{Command, Probe, Question, Said};
 use crate::scenario::script::Block;
 use crate::scenario::{ReadZones, facts};
 use crate::snapshot::Snapshot;
@@ -49,6 +49,8 @@ struct Standin {
     number: u64,
     silent: bool,
     opinions: HashMap<Key, Opinion>,
+    rtts: HashMap<Key, Duration>,
+    words: HashMap<Key, Agent>,
     trackers: HashMap<Key, Tracker>,
 }
 
@@ -165,11 +167,15 @@ impl<'w> World<'w> {
         Ok(text)
     }
 
-    fn report(&mut self, probe: Probe, says: &[(String, Opinion)]) -> Result<String, String> {
-        for (target, opinion) in says {
-            let keys = self.targets_of(target)?;
+    fn report(&mut self, probe: Probe, says: &[(String, Said)]) -> Result<String, String> {
+        for (target, said) in says {
+            let keys = self.targets_of(target)?.into_iter();
             let standin = self.probes.entry(probe.clone()).or_default();
-            standin.opinions.extend(keys.into_iter().map(|key| (key, *opinion)));
+            match said {
+                Said::Opinion(opinion) => standin.opinions.extend(keys.map(|key| (key, *opinion))),
+                Said::Rtt(rtt) => standin.rtts.extend(keys.map(|key| (key, *rtt))),
+                Said::Agent(word) => standin.words.extend(keys.map(|key| (key, *word))),
+            }
         }
         self.probes.entry(probe.clone()).or_default().silent = false;
         let mut text = self.send(&probe)?.unwrap_or_default();
@@ -258,6 +264,9 @@ impl<'w> World<'w> {
                     let _ = write!(text, " {} {:?}", region.name, standing.verdict);
                     text += if standing.stale { " (stale)" } else { "" };
                     text += if standing.evidence.basis == Basis::Damped { " (flaps)" } else { "" };
+                    if let Some(word) = standing.agent {
+                        let _ = write!(text, " (says {word})");
+                    }
                     text += if standing.moving { " (moving)" } else { "" };
                 }
                 text.push('\n');
@@ -368,10 +377,10 @@ impl Standin {
             opinion: self.opinions.get(key).copied().unwrap_or(Opinion::Up),
             moving: self.trackers.get(key).is_some_and(Tracker::moving),
             last: None,
-            rtt_us: None,
+            rtt_us: self.rtts.get(key).map(|rtt| rtt.as_micros() as u32),
             age_ms: 0,
             certificate_end: None,
-            agent: None,
+            agent: self.words.get(key).copied(),
         }
     }
 }

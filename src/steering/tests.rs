@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::tests_support::World;
 use super::*;
-use crate::health::{HealthMap, Hold, Verdict};
+use crate::health::{Agent, HealthMap, Slot, Verdict};
 use crate::model::*;
 
 const EU: RegionId = RegionId(0);
@@ -46,7 +46,7 @@ impl Scene {
     }
 
     fn hold(&mut self, pool: PoolId, member: u16) -> &mut Self {
-        self.health.holds_mut().insert(Hold { pool, member, situation: SituationId(0), family: Family::V4 });
+        self.health.holds_mut().insert(Slot { pool, member, situation: SituationId(0), family: Family::V4 });
         self
     }
 
@@ -164,6 +164,20 @@ fn weighted_draws_by_weight_among_those_up() {
     scene.world.change(pool).answers = 3;
     let both: HashSet<&str> = scene.down(&[]).ask(pool, 1).into_iter().collect();
     assert_eq!(both, HashSet::from(["e1", "e2"]), "without replacement, and without the weightless");
+}
+
+#[test]
+fn who_starts_slowly_or_asks_for_less_has_less_of_its_weight() {
+    let mut scene = scene();
+    let pool = scene.world.pool("p", Policy::Weighted, &[E1, E2]);
+    scene.down(&[]);
+    let slot = Slot { pool, member: 0, situation: SituationId(0), family: Family::V4 };
+    scene.health.ramps_mut().insert(slot, 5);
+    assert!(near(scene.shares(pool, 4000).get("e1"), 1.0 / 3.0));
+    scene.health.endpoint_mut(EndpointId(0), EU, Family::V4).agent = Some(Agent::Share(50));
+    assert!(near(scene.shares(pool, 4000).get("e1"), 1.0 / 5.0));
+    prepare(&scene.world.inventory, &mut scene.health);
+    assert!(near(scene.shares(pool, 4000).get("e1"), 1.0 / 5.0), "no draw is decided beforehand");
 }
 
 #[test]
@@ -588,7 +602,7 @@ proptest! {
         }
         for (pool, member, region, v6) in held {
             let pool = PoolId::at(pool % sketches.len());
-            health.holds_mut().insert(Hold { pool, member, situation: SituationId(region), family: family(v6) });
+            health.holds_mut().insert(Slot { pool, member, situation: SituationId(region), family: family(v6) });
         }
         judge_pools(&world.inventory, &mut health);
         let top = PoolId::at(sketches.len() - 1);

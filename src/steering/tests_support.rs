@@ -76,6 +76,7 @@ impl World {
             fallback: None,
             on_down: OnDown::ServeAll,
             failback: Failback::Auto,
+            slow_start: None,
             trickle: 0,
             fence: false,
             sticky: false,

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::health::{HealthMap, Hold};
+use crate::health::{HealthMap, Slot};
 use crate::model::{EndpointId, Failback, Inventory, Policy, Pool, PoolId, Reach, RegionId, Treatment, Use};
 use crate::steering::judge::in_order;
 use crate::steering::whereabouts::Met;
@@ -165,10 +165,24 @@ impl<'w, T: Trace> Walk<'w, T> {
             return Err(Skip::Down);
         }
         let waits = pool.failback != Failback::Auto;
-        if waits && self.health.holds(&Hold { pool: id, member, situation, family }) {
+        if waits && self.health.holds(&Slot { pool: id, member, situation, family }) {
             return Err(Skip::Held);
         }
         Ok(())
+    }
+
+    /// How much of its weight a member has: less than all of it while it starts slowly, or if the endpoint
+    /// itself asks for less.
+    pub fn thousandths(&self, id: PoolId, member: u16) -> u64 {
+        let family = self.request.family;
+        let pool = self.pool(id);
+        let Treatment { region, situation, .. } = self.treatment(pool);
+        let wanted = match pool.members[usize::from(member)].picks {
+            Use::Endpoint(endpoint) => self.health.endpoint(endpoint, region, family).wanted(),
+            Use::Pool(_) => 100,
+        };
+        let grown = self.health.grown(&Slot { pool: id, member, situation, family });
+        u64::from(wanted) * u64::from(grown)
     }
 
     /// Puts a member, or what it picks, into the answer; says whether the answer has grown.

@@ -53,10 +53,10 @@ impl<T: Trace> Walk<'_, T> {
         taken > 0
     }
 
-    /// What a member may win of the draws of a rank: 0 if it is of another.
+    /// What a member may win of the draws of a rank, in thousandths of a weight: 0 if it is of another.
     fn share(&self, id: PoolId, member: u16, rank: Rank) -> u64 {
         let weight = u64::from(self.pool(id).members[usize::from(member)].weight);
-        if self.rank(id, member) == Ok(rank) { weight.max(1) } else { 0 }
+        if self.rank(id, member) == Ok(rank) { weight.max(1) * self.thousandths(id, member) } else { 0 }
     }
 
     fn rank(&self, id: PoolId, member: u16) -> Result<Rank, Skip> {

@@ -7,7 +7,7 @@ use crate::answer::explain::words;
 use crate::answer::explain::{Decided, Fate, Finding, Lookup, MemberLook, PoolLook};
 use crate::answer::trace::{How, Trace};
 use crate::geo;
-use crate::health::Verdict;
+use crate::health::{Slot, TENTHS, Verdict};
 use crate::model::{Coordinates, Family, MapId, Member, Pool, PoolId, RegionId, Treatment, Use};
 use crate::plan::zone::name::show;
 use crate::plan::{Steered, SteeredId};
@@ -139,13 +139,14 @@ impl Recorder<'_> {
         self.entered.iter_mut().rfind(|(id, _)| *id == pool).map(|(_, look)| look)
     }
 
-    fn look_at_member(&self, pool: PoolId, index: u16, fate: Fate) -> MemberLook {
+    fn look_at_member(&self, pool_id: PoolId, index: u16, fate: Fate) -> MemberLook {
         let Snapshot { plan, health, .. } = self.snapshot;
         let inventory = &plan.inventory;
-        let pool = &inventory.pools[pool.index()];
+        let pool = &inventory.pools[pool_id.index()];
         let Treatment { region, situation, .. } = self.treatment(pool);
         let Member { picks, bias, .. } = pool.members[usize::from(index)];
-        let (verdict, moving, evidence) = match picks {
+        let slot = Slot { pool: pool_id, member: index, situation, family: self.family };
+        let (verdict, moving, mut evidence) = match picks {
             Use::Endpoint(id) => {
                 let standing = health.endpoint(id, region, self.family);
                 let endpoint = &inventory.endpoints[id.index()];
@@ -159,6 +160,10 @@ impl Recorder<'_> {
                 (Some(verdict), standing.moving, "a pool".into())
             }
         };
+        let grown = health.grown(&slot);
+        if grown < TENTHS {
+            evidence += &format!(", starts slowly with {grown}/{TENTHS} of its weight");
+        }
         let km = self.measured_from(pool).and_then(|client| self.kilometres(client, picks));
         let km = km.map(|km| geo::biased(km, bias).round() as u32);
         let name = inventory.name_of(picks).to_owned();

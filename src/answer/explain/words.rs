@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use crate::answer::Client;
 use crate::answer::explain::Place;
 use crate::geo::{By, Located};
-use crate::health::{Basis, Control, PoolStanding, Standing, Verdict};
+use crate::health::{Agent, Basis, Control, PoolStanding, Standing, Verdict};
 use crate::model::{Endpoint, Family, MapId, MinUp, Pool};
 use crate::plan::Steered;
 use crate::snapshot::Snapshot;
@@ -96,6 +96,7 @@ pub(super) fn evidence(standing: &Standing, endpoint: &Endpoint, family: Family,
         (Some(Control::ForceUp), _) => "forced up by the operator".into(),
         (Some(Control::ForceDown), _) => "forced down by the operator".into(),
         (None, Basis::Damped) => "flaps: down until it is quiet".into(),
+        (None, Basis::Agent(word)) => format!("its own word is {word}"),
         (None, Basis::Operator) => "fixed by the operator".into(),
         (None, Basis::Region) => of(&format!("probes in {region}")),
         (None, Basis::Others) => of("other regions"),
@@ -109,6 +110,9 @@ pub(super) fn evidence(standing: &Standing, endpoint: &Endpoint, family: Family,
     }
     if let Some(rtt) = evidence.rtt_us {
         words += &format!(", {:.1} ms", f64::from(rtt) / 1000.0);
+    }
+    if let Some(word @ Agent::Share(_)) = standing.agent {
+        words += &format!(", asks for {word} of its weight");
     }
     if standing.stale {
         words += ", stale";

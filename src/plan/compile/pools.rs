@@ -125,6 +125,7 @@ fn settle(draft: &Draft<'_>, maps: &Maps<'_>, ids: &Ids) -> Pool {
         fallback: draft.fallback.map(|pick| ids.of(pick)),
         on_down: or(&spec.on_down, OnDown::ServeAll),
         failback: or(&spec.failback, Failback::Auto),
+        slow_start: spec.slow_start.as_ref().map(|time| time.value),
         trickle: share_of_draws(or(&spec.trickle, 0.0)),
         fence: or(&spec.fence, false),
         sticky: or(&spec.sticky, false),

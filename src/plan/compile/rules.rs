@@ -49,6 +49,7 @@ impl Judged<'_> {
         let mut keys = vec![
             Key::one("trickle", &spec.trickle, policy == Policy::Failover),
             Key::one("fence", &spec.fence, policy == Policy::Geo),
+            Key::one("slow_start", &spec.slow_start, policy == Policy::Weighted),
         ];
         for member in &spec.members {
             keys.push(Key::one("weight", &member.weight, policy == Policy::Weighted));
@@ -212,6 +213,7 @@ mod tests {
             ("all", member("default = true")),
             ("nearest", "members = [\"fra\"]\ntrickle = 0.1".into()),
             ("nearest", "members = [\"fra\"]\nfence = true".into()),
+            ("all", "members = [\"fra\"]\nslow_start = \"2m\"".into()),
         ];
         for (policy, settings) in misplaced {
             assert_eq!(codes(&format!("policy = \"{policy}\"\n{settings}")), ["misplaced-key"], "{settings}");

@@ -191,6 +191,8 @@ pub struct PoolSpec {
     pub on_down: Option<Spanned<OnDown>>,
     /// `failback`
     pub failback: Option<Spanned<Failback>>,
+    /// `slow_start`
+    pub slow_start: Option<Spanned<Duration>>,
     /// `trickle`, a share 0.0..=1.0 (written as a number or "5%").
     pub trickle: Option<Spanned<f64>>,
     /// `fence`

@@ -235,12 +235,20 @@ fn flap(table: &mut Table<'_>) -> Flap {
     let time = || Time::within(Duration::from_secs(1)..=FLAP_TIME_MAX);
     Flap {
         changes: table.defaulted(
-            key("changes", "So many changes between up and down are too many,"),
+            key("changes", "So many changes between usable and down are too many."),
             Whole::within(2..=IN_A_ROW_MAX),
             4,
         ),
-        within: table.defaulted(key("within", "if they come within this time."), time(), minutes(10)),
-        hold: table.defaulted(key("hold", "Quiet is who does not change for so long."), time(), minutes(5)),
+        within: table.defaulted(
+            key("within", "The time within which they are counted."),
+            time(),
+            minutes(10),
+        ),
+        hold: table.defaulted(
+            key("hold", "For how long it must not change to be up again."),
+            time(),
+            minutes(5),
+        ),
     }
 }
 
@@ -270,6 +278,13 @@ fn pool(table: &mut Table<'_>) -> Option<PoolSpec> {
         ),
         failback: table
             .optional(key("failback", "When a member that recovered is used again.").or("auto"), Returning),
+        slow_start: table.optional(
+            key(
+                "slow_start",
+                "`weighted`: for how long the weight of a member that recovered grows, from a tenth.",
+            ),
+            Time::within(Duration::from_secs(1)..=SLOW_START_MAX),
+        ),
         trickle: table.optional(
             key("trickle", "Share of answers that goes to the next member anyway, to prove it.").or(0),
             Share,
@@ -415,6 +430,9 @@ const WEIGHT_MAX: i64 = 1_000_000;
 
 /// Whoever changed so long ago does not flap.
 const FLAP_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Who has recovered a day ago has recovered.
+const SLOW_START_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Longer than any certificate lives.
 const YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
