@@ -196,6 +196,10 @@ async fn server_of(client: &Client) -> Box<str> {
     // The client learns of the server before it flushes anything.
     let _ = tokio::time::timeout(REQUEST_PATIENCE, client.flush()).await;
     match client.try_server_info() {
+        // A server that was given no name calls itself by its long identity.
+        Some(server) if server.server_name == server.server_id => {
+            format!("{}:{}", server.host, server.port).into()
+        }
         Some(server) => format!("{} port {}", server.server_name, server.port).into(),
         None => "unknown".into(),
     }
