@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
@@ -145,6 +145,8 @@ async fn observe(
     clock: Clock,
     counts: Arc<Counts>,
 ) {
+    // One line for each time that the link is gone, however often it is tried.
+    let mut told = false;
     loop {
         let happened = tokio::select! {
             happened = events.recv() => happened,
@@ -160,10 +162,16 @@ async fn observe(
             Some(Happened::Event(Event::Disconnected)) => {
                 warn!("the link to the fleet is lost: this machine goes by what it knows until it is back");
                 link.send_replace(Link::Disconnected { since: clock.now(), error: None });
+                told = false;
             }
             Some(Happened::Event(Event::ServerError(error))) => warn!("the NATS server says: {error}"),
-            Some(Happened::Event(Event::ClientError(error))) => failed(&link, &error.to_string(), false),
-            Some(Happened::Failed(error)) => failed(&link, &error, true),
+            Some(Happened::Event(Event::ClientError(error))) => {
+                // Of a name that is not found the client says no more; of all else it says more at the next attempt.
+                let error = error.to_string();
+                let is_all = error.contains(&ConnectErrorKind::Dns.to_string());
+                told |= failed(&link, &error, is_all, told);
+            }
+            Some(Happened::Failed(error)) => told |= failed(&link, &error, true, told),
             Some(Happened::Event(Event::SlowConsumer(_))) => {
                 counts.drop_one(
                     Reason::Overflow,
@@ -176,19 +184,22 @@ async fn observe(
     }
 }
 
-/// An attempt failed. One line for each time that the link is gone; the newest error is kept, a precise one for choice.
-fn failed(link: &watch::Sender<Link>, failure: &str, precise: bool) {
+/// An attempt failed: keeps the error, unless a better one is there, and tells of it. Returns whether it was told of.
+fn failed(link: &watch::Sender<Link>, failure: &str, is_all: bool, told: bool) -> bool {
+    let mut is_new = false;
     link.send_if_modified(|link| {
         let Link::Disconnected { error, .. } = link else { return false };
-        if error.as_deref() == Some(failure) || (error.is_some() && !precise) {
-            return false;
+        if error.as_deref() != Some(failure) && (is_all || error.is_none()) {
+            *error = Some(failure.into());
+            is_new = true;
         }
-        if error.is_none() {
-            warn!("the fleet is not reached, and is tried for ever: {failure}");
-        }
-        *error = Some(failure.into());
-        true
+        is_new
     });
+    let tell = is_new && is_all && !told;
+    if tell {
+        warn!("the fleet is not reached, and is tried for ever: {failure}");
+    }
+    tell
 }
 
 /// The server at the other end, once the client knows it.

@@ -34,7 +34,8 @@ impl Digest {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut digest = self.clone();
         if let Some(error) = &mut digest.zones_error {
-            error.truncate(error.floor_char_boundary(ERROR_MAX));
+            let end = (0..=ERROR_MAX.min(error.len())).rev().find(|end| error.is_char_boundary(*end));
+            error.truncate(end.unwrap_or(0));
         }
         serde_json::to_vec(&digest).expect("plain data is always JSON")
     }

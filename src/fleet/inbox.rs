@@ -127,8 +127,9 @@ struct Waiting<T> {
 
 /// More than this do not wait: the oldest is dropped. Five times the reports of the largest fleet.
 const WAITING_MAX: usize = 1024;
-/// More than this does not wait, unless it is one alone: the oldest is dropped.
-const WAITING_BYTES_MAX: usize = 32 << 20;
+/// More than this does not wait, as it came, unless it is one alone: the oldest is dropped. Two rounds of reports of
+/// the largest fleet; when they are read they take up to ten times the memory.
+const WAITING_BYTES_MAX: usize = 16 << 20;
 
 #[cfg(test)]
 mod tests {

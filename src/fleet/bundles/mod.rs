@@ -282,7 +282,7 @@ impl Store {
                 return Err(match error.kind() {
                     DirectGetErrorKind::NotFound => ReadError::Missing(version),
                     // Nobody answers for a stream that is not there.
-                    _ if self.state().await? == None => ReadError::Missing(version),
+                    _ if self.state().await?.is_none() => ReadError::Missing(version),
                     _ => ReadError::Unreachable(error.to_string()),
                 });
             }
@@ -305,7 +305,7 @@ impl Store {
         let mut versions = match read.await {
             Ok(Ok(versions)) => versions,
             Ok(Err(error)) => return Err(ReadError::Unreachable(error.to_string())),
-            Err(_) => return Err(ReadError::Unreachable("the history did not come in time".to_owned())),
+            Err(_) => return Err(ReadError::Unreachable(NO_ANSWER.to_owned())),
         };
         versions.reverse();
         Ok(versions)
@@ -410,9 +410,7 @@ impl Store {
         };
         let made = self.jetstream.get_or_create_stream(wanted).await;
         let stream = made.map_err(|error| match error.kind() {
-            CreateStreamErrorKind::TimedOut => {
-                PublishError::Unreachable("the store does not answer".to_owned())
-            }
+            CreateStreamErrorKind::TimedOut => PublishError::Unreachable(NO_ANSWER.to_owned()),
             CreateStreamErrorKind::JetStreamUnavailable => PublishError::Refused(NO_STORE.to_owned()),
             _ => PublishError::Refused(format!("the stream {STREAM}: {error}")),
         })?;
@@ -426,7 +424,6 @@ impl Store {
     /// Waits for a link, for some seconds. If there is none: why.
     async fn linked(&self) -> Result<(), String> {
         let mut link = self.link.clone();
-        // The receiver's lock is given back before the result is looked at.
         let waited = tokio::time::timeout(LINK_PATIENCE, link.wait_for(Link::is_connected)).await.is_ok();
         match &*self.link.borrow() {
             _ if waited => Ok(()),
@@ -439,7 +436,7 @@ impl Store {
     async fn state(&self) -> Result<Option<State>, ReadError> {
         let stream = self.stream().await;
         let Ok(info) = tokio::time::timeout(STATE_PATIENCE, stream.get_info()).await else {
-            return Err(ReadError::Unreachable("it was asked for its state".to_owned()));
+            return Err(ReadError::Unreachable(NO_ANSWER.to_owned()));
         };
         let info = match info {
             Ok(info) => info,
@@ -522,6 +519,7 @@ const STATE_PATIENCE: Duration = Duration::from_secs(2);
 const HISTORY_PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_UP_PAUSE: Duration = Duration::from_millis(200);
 
+const NO_ANSWER: &str = "no answer came in time";
 const NO_STORE: &str = "the NATS servers have no JetStream, or this machine may not use it";
 /// JetStream's code for a stream that is not there.
 const NOT_FOUND: usize = 404;

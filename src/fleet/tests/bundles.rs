@@ -8,7 +8,7 @@ use crate::fleet::bundles::Label;
 use crate::fleet::{Bundle, Damaged, Files, PublishError, Published, ReadError};
 
 #[tokio::test]
-async fn a_version_reaches_those_who_follow_well_within_a_second() {
+async fn a_version_reaches_those_who_follow_within_five_seconds() {
     let nats = Nats::start();
     let (operator, server) = (join(&nats).await, join(&nats).await);
     let mut bundles = server.bundles();
@@ -18,7 +18,7 @@ async fn a_version_reaches_those_who_follow_well_within_a_second() {
     let before = Instant::now();
     assert_eq!(publish(&operator, "second").await, 2);
     let bundle = next(&mut bundles).await;
-    assert!(before.elapsed() < Duration::from_millis(900), "it took {:?}", before.elapsed());
+    assert!(before.elapsed() < Duration::from_secs(5), "it took {:?}", before.elapsed());
     assert_eq!((bundle.version, bundle.files), (2, files("second")));
     assert_eq!((bundle.who.as_str(), bundle.why.as_str(), bundle.rolled_back_to), ("ann", "second", None));
 }
@@ -46,7 +46,7 @@ async fn a_version_published_while_a_server_was_away_is_found_when_it_is_back() 
     let operator = join(&nats).await;
     publish(&operator, "second").await;
     assert_eq!(next(&mut bundles).await.version, 2);
-    assert!(back.elapsed() < Duration::from_secs(10), "it took {:?}", back.elapsed());
+    assert!(back.elapsed() < Duration::from_secs(20), "it took {:?}", back.elapsed());
 }
 
 #[tokio::test]
@@ -203,6 +203,44 @@ async fn unanswered(nats: &Nats, operator: &Fleet, text: &str) -> Operation {
         Err(PublishError::Unknown(operation)) => operation,
         other => panic!("its outcome is known: {other:?}"),
     }
+}
+
+#[tokio::test]
+async fn of_three_nats_servers_one_may_be_lost() {
+    let mut cluster = Nats::start_three();
+    let addresses: Vec<String> = cluster.iter().map(Nats::address).collect();
+    let operator = join_any(&addresses).await;
+    // One was told only of the server that will be lost, and learns of the others from it.
+    let (near, far) = (join_any(&addresses[..1]).await, join_any(&addresses).await);
+    let (mut near_bundles, mut far_bundles) = (near.bundles(), far.bundles());
+    publish_until_taken(&operator, "first").await;
+    assert_eq!(next(&mut near_bundles).await.files, files("first"));
+    assert_eq!(next(&mut far_bundles).await.files, files("first"));
+
+    cluster[0].kill();
+    publish_until_taken(&operator, "second").await;
+    while next(&mut far_bundles).await.files != files("second") {}
+    while next(&mut near_bundles).await.files != files("second") {}
+}
+
+/// Publishes again until it is known to be stored: the servers need a while to agree on who leads.
+async fn publish_until_taken(operator: &Fleet, text: &str) {
+    let taken = async {
+        let mut pace = tokio::time::interval(PACE);
+        while let Err(error) = operator.store().publish(files(text), "ann", text, None).await {
+            assert!(!matches!(error, PublishError::Unfit(_) | PublishError::TooLarge { .. }), "{error}");
+            pace.tick().await;
+        }
+    };
+    within(taken).await;
+}
+
+async fn join_any(addresses: &[String]) -> Fleet {
+    let config =
+        Config { servers: addresses.to_vec(), credentials: None, tls: Tls::default(), name: "test".into() };
+    let fleet = Fleet::start(&config, Clock::start()).await.expect("its addresses are good");
+    linked(&fleet, true).await;
+    fleet
 }
 
 async fn publish(operator: &Fleet, text: &str) -> u64 {

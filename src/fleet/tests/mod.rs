@@ -124,7 +124,7 @@ async fn a_restart_of_the_nats_server_is_survived_and_reports_flow_again() {
     nats.restart();
     let back = Instant::now();
     flows(&probe, &mut reports, 1_000).await;
-    assert!(back.elapsed() < Duration::from_secs(10), "it took {:?}", back.elapsed());
+    assert!(back.elapsed() < Duration::from_secs(20), "it took {:?}", back.elapsed());
 }
 
 #[tokio::test]
@@ -166,7 +166,7 @@ async fn a_nats_server_that_hangs_is_given_up_and_found_again() {
     nats.freeze();
     let frozen = Instant::now();
     linked(&fleet, false).await;
-    assert!(frozen.elapsed() < Duration::from_secs(10), "it took {:?}", frozen.elapsed());
+    assert!(frozen.elapsed() < Duration::from_secs(20), "it took {:?}", frozen.elapsed());
     nats.thaw();
     linked(&fleet, true).await;
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -33,6 +34,21 @@ impl Nats {
     /// With a store and more settings, as in its configuration file.
     pub(super) fn start_with(settings: &str) -> Self {
         Self::start_as(&format!("jetstream {{ store_dir: store }}\n{settings}"))
+    }
+
+    /// Three that are one: any of them serves, and what is stored is stored by all.
+    pub(super) fn start_three() -> [Self; 3] {
+        // They must know of each other before they run. Held all at once, so that they differ.
+        let held = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("there is a free port"));
+        let ports = held.each_ref().map(|held| held.local_addr().expect("it is bound").port());
+        drop(held);
+        let routes = ports.map(|port| format!("\"nats-route://127.0.0.1:{port}\"")).join(", ");
+        ports.map(|port| {
+            Self::start_with(&format!(
+                "server_name: nats-{port}
+                 cluster {{ name: test, listen: \"127.0.0.1:{port}\", routes: [{routes}] }}"
+            ))
+        })
     }
 
     fn start_as(settings: &str) -> Self {
