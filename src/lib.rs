@@ -30,7 +30,7 @@
 //! | UDP and TCP | [`dns`] |
 //! | checks | [`probe`] |
 //! | what probes, servers and operators tell one another | [`fleet`] |
-//! | the local socket | [`control`] |
+//! | the local socket, metrics over HTTP | [`control`] |
 //! | log lines | [`telemetry`] |
 //! | the command line | [`cli`] |
 //! | how it is wired | [`app`] |

@@ -7,6 +7,7 @@ use tracing::error;
 use crate::app::watch::happened;
 use crate::control::Happened;
 use crate::keeper::{Event, Keeper, State};
+use crate::model::Moment;
 use crate::plan::Plan;
 use crate::snapshot::{Snapshot, SnapshotCell};
 use crate::telemetry::Clock;
@@ -16,6 +17,8 @@ pub(super) struct Desk {
     pub(super) clock: Clock,
     pub(super) keeper: Keeper,
     pub(super) cell: Arc<SnapshotCell>,
+    /// When the snapshot in the cell was put there.
+    pub(super) published: Moment,
     /// Replaced, but perhaps still being read: kept so that it is this task and no listener that frees a
     /// large plan.
     retired: Vec<Arc<Snapshot>>,
@@ -26,7 +29,7 @@ impl Desk {
         let clock = Clock::start();
         let keeper = Keeper::new(Arc::new(plan), saved, clock.now());
         let cell = Arc::new(SnapshotCell::new(keeper.first()));
-        Self { retired: Vec::new(), clock, keeper, cell }
+        Self { retired: Vec::new(), published: clock.now(), clock, keeper, cell }
     }
 
     /// Takes an event in; says what came of it.
@@ -35,7 +38,10 @@ impl Desk {
         let step = self.keeper.apply(event, now);
         self.retired.retain(|retired| Arc::strong_count(retired) > 1);
         match step.snapshot.map(|snapshot| self.cell.publish(snapshot)) {
-            Some(Ok(replaced)) => self.retired.push(replaced),
+            Some(Ok(replaced)) => {
+                self.published = now;
+                self.retired.push(replaced);
+            }
             Some(Err(older)) => {
                 error!("snapshot {} was not published: {} is current", older.offered, older.held);
             }

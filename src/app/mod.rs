@@ -14,6 +14,7 @@ mod explain;
 mod fleet;
 mod follow;
 mod locate;
+mod metrics;
 mod operate;
 mod persist;
 mod probe;

@@ -19,16 +19,25 @@ pub(super) struct Persist {
     newest: watch::Sender<Option<State>>,
     /// The generation that was handed over last, and when.
     kept: (u64, Moment),
-    trouble: Arc<Mutex<Option<String>>>,
+    writing: Arc<Mutex<Writing>>,
     thread: tokio::task::JoinHandle<()>,
+}
+
+/// How the writing goes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Writing {
+    /// Why the last write failed, if it did.
+    pub(super) error: Option<String>,
+    /// How many failed since the start.
+    pub(super) failures: u64,
 }
 
 impl Persist {
     pub(super) fn start(file: StateFile) -> Self {
         let (newest, handed) = watch::channel(None);
-        let trouble = Arc::new(Mutex::new(None));
-        let thread = tokio::spawn(write_all(file, handed, Arc::clone(&trouble)));
-        Self { newest, kept: (0, Moment::default()), trouble, thread }
+        let writing = Arc::<Mutex<Writing>>::default();
+        let thread = tokio::spawn(write_all(file, handed, Arc::clone(&writing)));
+        Self { newest, kept: (0, Moment::default()), writing, thread }
     }
 
     /// Hands the state over if there is another snapshot since, or if it was not written for a while.
@@ -41,9 +50,9 @@ impl Persist {
         }
     }
 
-    /// Why the last write failed, if it did.
-    pub(super) fn error(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// How the writing goes.
+    pub(super) fn writing(&self) -> Writing {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Writes a last time, and waits for it (not for ever).
@@ -58,7 +67,7 @@ impl Persist {
 async fn write_all(
     file: StateFile,
     mut handed: watch::Receiver<Option<State>>,
-    trouble: Arc<Mutex<Option<String>>>,
+    writing: Arc<Mutex<Writing>>,
 ) {
     while handed.changed().await.is_ok() {
         let Some(state) = handed.borrow_and_update().clone() else { continue };
@@ -69,20 +78,23 @@ async fn write_all(
             Ok(Err(error)) => Some(format!("cannot write {}: {error}", file.path().display())),
             Err(error) => Some(error.to_string()),
         };
-        tell(&mut trouble.lock().unwrap_or_else(PoisonError::into_inner), now);
+        writing.lock().unwrap_or_else(PoisonError::into_inner).note(now);
     }
 }
 
-/// Says when trouble begins, changes and ends; not each time.
-fn tell(before: &mut Option<String>, now: Option<String>) {
-    match (&*before, &now) {
-        (_, Some(now)) if before.as_ref() != Some(now) => {
-            error!("{now}: serving goes on, but a restart would start from older verdicts");
+impl Writing {
+    /// Says when trouble begins, changes and ends; not each time.
+    fn note(&mut self, now: Option<String>) {
+        match (&self.error, &now) {
+            (before, Some(now)) if before.as_ref() != Some(now) => {
+                error!("{now}: serving goes on, but a restart would start from older verdicts");
+            }
+            (Some(_), None) => info!("state is written again"),
+            _ => {}
         }
-        (Some(_), None) => info!("state is written again"),
-        _ => {}
+        self.failures += u64::from(now.is_some());
+        self.error = now;
     }
-    *before = now;
 }
 
 /// A state that says nothing new is written this often all the same.

@@ -9,6 +9,7 @@
 //! ```
 
 use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -22,6 +23,7 @@ use tracing::{error, info, warn};
 use crate::app::desk::Desk;
 use crate::app::fleet::{self, Heard, Membership};
 use crate::app::follow::{self, Start};
+use crate::app::metrics::{self, Reloads};
 use crate::app::persist::Persist;
 use crate::app::probing::Probing;
 use crate::app::process::{NO_SIGNALS, StopSignals, block_on, failed, host_name};
@@ -78,7 +80,8 @@ async fn serve(config: Option<&Path>) -> Result<(), Failure> {
         persist: Persist::start(state),
         last_reload: None,
         zones_version: version,
-        calls: open_control(&site, &happening)?,
+        reloads: Reloads::since(desk.clock.now()),
+        calls: open_control(&site, &happening).await?,
         happening,
         addresses: bound.addresses(),
         bound: Some(bound),
@@ -101,7 +104,7 @@ struct Server {
     site: Site,
     name: String,
     desk: Desk,
-    addresses: Vec<std::net::SocketAddr>,
+    addresses: Vec<SocketAddr>,
     /// Until answering starts.
     bound: Option<dns::Bound>,
     /// Since answering started.
@@ -122,6 +125,7 @@ struct Server {
     last_reload: Option<String>,
     /// The published version that is served; `None`: files of this machine's own.
     zones_version: Option<u64>,
+    reloads: Reloads,
     persist: Persist,
     stop: StopSignals,
 }
@@ -240,6 +244,7 @@ impl Server {
     fn take(&mut self, reloaded: Reloaded) {
         let Reloaded { databases, geography, plan, said, because, published, asked } = reloaded;
         self.databases = databases;
+        self.reloads.count(plan.is_some(), self.desk.clock.now());
         geography.iter().for_each(|database| info!("geo: {database}"));
         let reply = match plan {
             Some(plan) => {
@@ -275,6 +280,8 @@ impl Server {
         let said = match request {
             Request::Reload => return self.ask_to_reload(reply),
             Request::Explain(question) => self.explain(&question),
+            Request::Metrics => return metrics::tell(&self.view(), reply),
+            Request::Ready => self.ready(),
             Request::Status => status::reply(&self.view()),
             Request::Watch => Reply::failed("watching is the listener's"),
             Request::Control { endpoint, control } => match self.desk.plan().inventory.endpoint(&endpoint) {
@@ -304,10 +311,18 @@ impl Server {
     fn operate(&mut self, event: Event) -> Reply {
         let facts = self.apply(event);
         let mut said = if facts.is_empty() { "nothing changed\n".into() } else { facts.join("\n") + "\n" };
-        if let Some(error) = self.persist.error() {
+        if let Some(error) = self.persist.writing().error {
             said += &format!("it would not survive a restart: {error}\n");
         }
         Reply::said(said)
+    }
+
+    fn ready(&self) -> Reply {
+        if self.running.is_some() {
+            Reply::said("answering\n")
+        } else {
+            Reply::failed("not yet: the first checks are under way")
+        }
     }
 
     fn explain(&self, question: &control::Explain) -> Reply {
@@ -338,8 +353,10 @@ impl Server {
             probes: self.desk.keeper.probes(self.desk.clock.now()),
             now: self.desk.clock.now(),
             last_reload: self.last_reload.as_deref(),
-            state_error: self.persist.error(),
-            stats: self.running.as_ref().map(dns::Running::stats).unwrap_or_default(),
+            reloads: &self.reloads,
+            published: self.desk.published,
+            state: self.persist.writing(),
+            traffic: self.running.as_ref().map(dns::Running::traffic).unwrap_or_default(),
         }
     }
 
@@ -353,21 +370,35 @@ impl Server {
 }
 
 /// A disk that is full or read-only must not keep a name server from starting; another server must.
-fn open_control(
+async fn open_control(
     site: &Site,
     happening: &broadcast::Sender<Arc<Happened>>,
 ) -> Result<mpsc::Receiver<Call>, Failure> {
     let (calls, taken) = mpsc::channel(1);
     match control::Listener::open(&site.socket) {
         Ok(listener) => {
-            tokio::spawn(listener.serve(calls, happening.clone()));
+            tokio::spawn(listener.serve(calls.clone(), happening.clone()));
         }
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
             return Err(Failure::Failed(error.to_string()));
         }
         Err(error) => warn!("no control socket at {}: {error}", site.socket.display()),
     }
+    if let Some(address) = site.machine.control.listen {
+        open_metrics(address, calls).await;
+    }
     Ok(taken)
+}
+
+/// Nobody goes without answers because of a port for metrics; that it is missing shows in the monitoring.
+async fn open_metrics(address: SocketAddr, calls: mpsc::Sender<Call>) {
+    match control::HttpListener::open(address).await {
+        Ok(listener) => {
+            info!("metrics at http://{}/metrics", listener.address());
+            tokio::spawn(listener.serve(calls));
+        }
+        Err(error) => error!("no metrics: cannot listen on {address}: {error}"),
+    }
 }
 
 fn dns_config(site: &Site, name: &str) -> dns::Config {

@@ -8,8 +8,10 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use crate::app::fleet::{Membership, Other};
+use crate::app::metrics::Reloads;
+use crate::app::persist::Writing;
 use crate::control::Reply;
-use crate::dns::Stats;
+use crate::dns::Traffic;
 use crate::fleet::{Dropped, Link};
 use crate::health::{Basis, Standing};
 use crate::keeper::ProbeStatus;
@@ -31,8 +33,11 @@ pub(super) struct View<'s> {
     pub(super) probes: Vec<ProbeStatus>,
     pub(super) now: Moment,
     pub(super) last_reload: Option<&'s str>,
-    pub(super) state_error: Option<String>,
-    pub(super) stats: Stats,
+    pub(super) reloads: &'s Reloads,
+    /// When the snapshot was published.
+    pub(super) published: Moment,
+    pub(super) state: Writing,
+    pub(super) traffic: Traffic,
 }
 
 /// The same for people and for programs.
@@ -44,7 +49,7 @@ fn text(view: &View<'_>) -> String {
     let plan = &view.snapshot.plan;
     let mut text = format!("{}: {}\n", view.name, if view.answering { "answering" } else { "first checks" });
     let addresses: Vec<String> = view.addresses.iter().map(ToString::to_string).collect();
-    let stats = &view.stats;
+    let stats = view.traffic.total();
     let _ = writeln!(text, "  listening   {}", addresses.join(", "));
     let _ = writeln!(text, "  serving     {} (from {})", plan.summary(), view.site.zones.display());
     let _ = writeln!(text, "  snapshot    {}", view.snapshot.generation);
@@ -78,7 +83,7 @@ fn text(view: &View<'_>) -> String {
     if let Some(said) = view.last_reload {
         let _ = writeln!(text, "\nthe last reload was refused; what was served before goes on:\n{said}");
     }
-    if let Some(error) = &view.state_error {
+    if let Some(error) = &view.state.error {
         let _ = writeln!(text, "\n{error}");
     }
     text.push('\n');
@@ -180,6 +185,7 @@ fn in_words(standing: &Standing, now: Moment) -> String {
 
 fn data(view: &View<'_>) -> Value {
     let plan = &view.snapshot.plan;
+    let stats = view.traffic.total();
     let probe = |probe: &ProbeStatus| {
         json!({
             "name": &*probe.name,
@@ -215,10 +221,10 @@ fn data(view: &View<'_>) -> Value {
         "zones": view.site.zones,
         "summary": plan.summary(),
         "generation": view.snapshot.generation,
-        "queries": view.stats.queries,
-        "answered": view.stats.answered(),
+        "queries": stats.queries,
+        "answered": stats.answered(),
         "last_reload_error": view.last_reload,
-        "state_error": view.state_error,
+        "state_error": view.state.error,
         "zones_version": view.zones_version,
         "fleet": view.membership.map(fleet_data),
         "geo": geography(view),

@@ -1,6 +1,7 @@
-//! The local socket of a running server: explain, status, and what an operator has to say.
+//! How a running server is asked and told: a local socket for explain, status and what an operator has to say, and
+//! a port for monitoring systems ([`HttpListener`]), which only read.
 //!
-//! One JSON object a line each way, on a Unix socket that only its owner may open:
+//! On the socket, one JSON object a line each way, on a Unix socket that only its owner may open:
 //!
 //! ```text
 //!   {"explain":{"name":"www.example.org.","qtype":"A","from":"198.51.100.7","draw":0}}
@@ -10,6 +11,7 @@
 //! ```
 
 mod client;
+mod http;
 mod server;
 
 use std::net::IpAddr;
@@ -17,6 +19,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 pub use client::{ask, watch};
+pub use http::HttpListener;
 pub use server::{Call, Listener};
 
 use crate::health::Control;
@@ -43,6 +46,10 @@ pub enum Request {
     },
     /// Read the files again.
     Reload,
+    /// What it counts, as OpenMetrics text.
+    Metrics,
+    /// Whether it answers queries yet; if not, the reply is a failure.
+    Ready,
     /// What happens from now on, as it happens: one [`Happened`] a line until the asker leaves.
     Watch,
 }

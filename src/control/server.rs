@@ -132,7 +132,8 @@ fn note(event: &str, text: &str) -> Vec<u8> {
     serde_json::json!({ "at": 0, "text": text, "data": { "event": event } }).to_string().into_bytes()
 }
 
-async fn call(request: Request, calls: &mpsc::Sender<Call>) -> Reply {
+/// Asks whoever serves, and waits.
+pub(super) async fn call(request: Request, calls: &mpsc::Sender<Call>) -> Reply {
     let (reply, answer) = oneshot::channel();
     if calls.send(Call { request, reply }).await.is_err() {
         return Reply::failed("the server is stopping");
@@ -150,7 +151,7 @@ const CONVERSATION_MAX: Duration = Duration::from_secs(60);
 const WRITE_MAX: Duration = Duration::from_secs(10);
 
 /// When descriptors run out, accepting pauses this long instead of spinning.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {

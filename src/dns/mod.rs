@@ -32,7 +32,7 @@ use ipnet::IpNet;
 pub use bind::Bound;
 pub use draw::Draws;
 pub use running::Running;
-pub use stats::Stats;
+pub use stats::{Stats, Traffic};
 
 /// What the listeners need to know.
 #[derive(Clone, Debug)]

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::admission::Admission;
 use super::bind::{Bound, Place};
 use super::respond::Responder;
-use super::stats::{Stats, Tally};
+use super::stats::{Stats, Tally, Traffic};
 use super::stream::{Listener, Service};
 use super::udp::Worker;
 use crate::snapshot::SnapshotCell;
@@ -30,7 +30,10 @@ pub struct Running {
     closing: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
     listeners: JoinSet<()>,
-    tallies: Vec<Arc<Tally>>,
+    /// All TCP listeners count in one,
+    tcp_tally: Arc<Tally>,
+    /// and each UDP thread in its own.
+    udp_tallies: Vec<Arc<Tally>>,
 }
 
 impl Bound {
@@ -58,7 +61,7 @@ impl Bound {
 }
 
 impl Running {
-    fn new(tally: Arc<Tally>) -> Self {
+    fn new(tcp_tally: Arc<Tally>) -> Self {
         let (reports, failures) = mpsc::unbounded_channel();
         Self {
             failures,
@@ -67,7 +70,8 @@ impl Running {
             closing: watch::Sender::new(false),
             threads: Vec::new(),
             listeners: JoinSet::new(),
-            tallies: vec![tally],
+            tcp_tally,
+            udp_tallies: Vec::new(),
         }
     }
 
@@ -77,10 +81,11 @@ impl Running {
     }
 
     /// What all listeners have counted so far.
-    pub fn stats(&self) -> Stats {
-        let mut sum = Stats::default();
-        self.tallies.iter().for_each(|tally| tally.add_to(&mut sum));
-        sum
+    pub fn traffic(&self) -> Traffic {
+        let (mut udp, mut tcp) = (Stats::default(), Stats::default());
+        self.udp_tallies.iter().for_each(|tally| tally.add_to(&mut udp));
+        self.tcp_tally.add_to(&mut tcp);
+        Traffic { udp, tcp }
     }
 
     /// Stops taking queries, answers what is in flight, returns when done, after [`STOP_WAIT`] at most.
@@ -131,7 +136,7 @@ impl Running {
         };
         let name = format!("udp-{}", self.threads.len());
         self.threads.push(thread::Builder::new().name(name).spawn(work)?);
-        self.tallies.push(tally);
+        self.udp_tallies.push(tally);
         Ok(())
     }
 
@@ -355,7 +360,7 @@ mod tests {
         // A worker adds up after it has sent: only once it has ended is all of it there.
         running.tell_to_stop();
         running.threads.drain(..).for_each(|thread| thread.join().expect("no panic"));
-        let stats = running.stats();
+        let stats = running.traffic().udp;
         assert_eq!((stats.queries, stats.silenced, stats.answered(), stats.replies[5]), (4, 3, 1, 1));
         runtime.block_on(running.stop());
     }
@@ -370,7 +375,7 @@ mod tests {
         drop(first);
         let again = (0..).find_map(|id| ask(&mut connect(address), id).ok());
         assert!(again.is_some());
-        assert!(server.running.stats().connections_refused >= 1);
+        assert!(server.running.traffic().tcp.connections_refused >= 1);
         server.stop();
     }
 

@@ -64,6 +64,24 @@ impl Stats {
     }
 }
 
+/// Counts since the start, by transport.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Over UDP.
+    pub udp: Stats,
+    /// Over TCP.
+    pub tcp: Stats,
+}
+
+impl Traffic {
+    /// Over both.
+    pub fn total(&self) -> Stats {
+        let Self { udp: mut sum, mut tcp } = *self;
+        sum.counts().zip(tcp.counts()).for_each(|(sum, count)| *sum += *count);
+        sum
+    }
+}
+
 /// The counts of one listener, for others to read. On cache lines of its own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -104,6 +122,17 @@ mod tests {
         tally.add_to(&mut sum);
         assert_eq!(sum, expected);
         assert_eq!((sum.queries, sum.answered(), sum.replies[16]), (2, 1, 1));
+    }
+
+    #[test]
+    fn the_total_is_of_both_transports() {
+        let mut udp = Stats { batches: 2, ..Stats::default() };
+        let mut tcp = Stats { connections: 1, ..Stats::default() };
+        udp.count(None);
+        tcp.count(Some(&Reply { length: 12, rcode: 0, truncated: false }));
+        let total = Traffic { udp, tcp }.total();
+        assert_eq!((total.queries, total.answered(), total.silenced), (2, 1, 1));
+        assert_eq!((total.batches, total.connections), (2, 1));
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub struct Held {
 pub struct Current {
     /// What it is.
     pub database: Database,
+    /// When it was read.
+    pub loaded: SystemTime,
     facts: Arc<Facts>,
 }
 
@@ -134,7 +136,7 @@ impl Held {
             }
             Ok((database, facts)) => {
                 self.trouble = None;
-                self.current = Some(Arc::new(Current { database, facts: Arc::new(facts) }));
+                self.current = Some(Arc::new(Current { database, loaded: now, facts: Arc::new(facts) }));
                 return true;
             }
         }

@@ -5,6 +5,7 @@ mod endpoint;
 mod failover;
 mod geography;
 mod locate;
+mod metrics;
 mod operate;
 mod query;
 mod reload;

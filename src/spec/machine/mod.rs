@@ -83,6 +83,8 @@ pub struct Geo {
 pub struct Control {
     /// `socket`: a local socket for explain and control; default `windrose.sock` in the state directory.
     pub socket: Option<String>,
+    /// `listen`: where metrics, status and health are read over HTTP; `None`: nowhere.
+    pub listen: Option<SocketAddr>,
 }
 
 impl Default for Machine {
@@ -107,7 +109,7 @@ impl Default for Machine {
             },
             geo: Geo { databases: None, max_age: Duration::from_secs(180 * 24 * 60 * 60) },
             probe: Probe::default(),
-            control: Control { socket: None },
+            control: Control { socket: None, listen: None },
             fleet: None,
         }
     }
@@ -226,9 +228,14 @@ fn geo(table: &mut Table<'_>) -> Geo {
 
 fn control(table: &mut Table<'_>) -> Control {
     let socket = key("socket", "The local socket; if absent, `windrose.sock` in the state directory.");
-    let read = Control { socket: value(table.optional(socket, TEXT)) };
-    table.not_yet("listen", "ask the local socket: `socket = \"...\"`");
-    read
+    let listen = key(
+        "listen",
+        "Address and port for metrics, status and health over HTTP; if absent, none is opened.",
+    );
+    Control {
+        socket: value(table.optional(socket, TEXT)),
+        listen: value(table.optional(listen, CONTROL_LISTENER)),
+    }
 }
 
 fn value<T>(written: Option<Spanned<T>>) -> Option<T> {
@@ -239,20 +246,35 @@ fn plain<T>(list: Spanned<Vec<Spanned<T>>>) -> Vec<T> {
     list.value.into_iter().map(|one| one.value).collect()
 }
 
-/// An address to listen on.
+/// An address to listen on for DNS.
 const LISTENER: Written<SocketAddr> = Written {
     expects: "an address and a port, as \"127.0.0.1:5300\" or \"[::1]:5300\"",
-    pattern: r":\d{1,5}$",
-    parse: |text| {
-        text.parse().map_err(|_| {
-            let problem = Problem::new("bad-address", format!("`{text}` is no address and port"));
-            problem.hint(match text.parse::<IpAddr>() {
-                Ok(address) => format!("add a port: \"{}\"", SocketAddr::from((address, DNS_PORT))),
-                Err(_) => "write an address and a port, as \"127.0.0.1:5300\" or \"[::1]:5300\"".to_owned(),
-            })
-        })
-    },
+    pattern: LISTENER_PATTERN,
+    parse: |text| listener(text, DNS_PORT, 5300),
 };
+
+/// An address to listen on for HTTP.
+const CONTROL_LISTENER: Written<SocketAddr> = Written {
+    expects: "an address and a port, as \"127.0.0.1:5380\" or \"[::1]:5380\"",
+    pattern: LISTENER_PATTERN,
+    parse: |text| listener(text, CONTROL_PORT, CONTROL_PORT),
+};
+
+/// Ends with a port.
+const LISTENER_PATTERN: &str = r":\d{1,5}$";
+
+/// Reads an address and a port; whoever forgot the port may have meant `usual`.
+fn listener(text: &str, usual: u16, example: u16) -> Result<SocketAddr, Problem> {
+    text.parse().map_err(|_| {
+        let problem = Problem::new("bad-address", format!("`{text}` is no address and port"));
+        problem.hint(match text.parse::<IpAddr>() {
+            Ok(address) => format!("add a port: \"{}\"", SocketAddr::from((address, usual))),
+            Err(_) => {
+                format!("write an address and a port, as \"127.0.0.1:{example}\" or \"[::1]:{example}\"")
+            }
+        })
+    })
+}
 
 /// [`Dns::listen`] as it would be written.
 const LISTEN: &[&str] = &["127.0.0.1:5300", "[::1]:5300"];
@@ -261,6 +283,8 @@ const LISTEN: &[&str] = &["127.0.0.1:5300", "[::1]:5300"];
 const EVERYBODY: &[&str] = &["0.0.0.0/0", "::/0"];
 
 const DNS_PORT: u16 = 53;
+
+const CONTROL_PORT: u16 = 5380;
 
 /// More threads than any machine has cores for.
 const WORKERS_MAX: i64 = 1024;
@@ -370,7 +394,7 @@ mod tests {
         let (machine, diagnostics) = read(
             "zones = \"/srv/zones\"\n[machine]\nname = \"ns1\"\nregion = \"eu\"\n[dns]\nlisten = \"0.0.0.0:53\"\n\
              workers = 2\nclient_subnet = false\nclient_subnet_from = [\"192.0.2.0/24\", \"::1\"]\n\
-             tcp_idle = \"1m30s\"\n[geo]\ndatabases = [\"city.mmdb\", \"asn.mmdb\"]\nmax_age = \"30d\"\n[control]\nsocket = \"w.sock\"\n",
+             tcp_idle = \"1m30s\"\n[geo]\ndatabases = [\"city.mmdb\", \"asn.mmdb\"]\nmax_age = \"30d\"\n[control]\nsocket = \"w.sock\"\nlisten = \"[::1]:5380\"\n",
         );
         assert_eq!(diagnostics, []);
         assert_eq!(machine.zones, "/srv/zones");
@@ -383,6 +407,7 @@ mod tests {
         assert_eq!(machine.geo.databases, Some(vec!["city.mmdb".into(), "asn.mmdb".into()]));
         assert_eq!(machine.geo.max_age, 30 * DAY);
         assert_eq!(machine.control.socket.as_deref(), Some("w.sock"));
+        assert_eq!(machine.control.listen, Some(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 5380))));
         assert_eq!(machine.probe, Machine::default().probe);
     }
 

@@ -249,30 +249,20 @@ impl<'t> Table<'t> {
             reading.reporter.error(span, problem);
         }
     }
-
-    /// A key that only a later release will know.
-    pub fn not_yet(&mut self, name: &'static str, instead: &str) {
-        let Side::Reading(reading) = &mut self.side else { return };
-        if let Some((written, _)) = reading.entries.get_key_value(name) {
-            let problem = Problem::new("not-available", format!("`{name}` is not available in this release"));
-            reading.reporter.error(written.span(), problem.hint(instead));
-        }
-        reading.asked.push((name, false));
-    }
 }
 
-/// A table of a file, and the keys that were asked for: whether each is known, or only to come.
+/// A table of a file, and the keys that were asked for.
 #[derive(Debug)]
 struct Reading<'t> {
     entries: &'t DeTable<'t>,
     span: Range<usize>,
-    asked: Vec<(&'static str, bool)>,
+    asked: Vec<&'static str>,
     reporter: &'t mut Reporter,
 }
 
 impl Reading<'_> {
     fn value<S: Shape>(&mut self, key: &Key, shape: &S) -> Option<Spanned<S::Value>> {
-        self.asked.push((key.name, true));
+        self.asked.push(key.name);
         let item = self.entries.get(key.name)?;
         let value = shape.read(item, self.reporter)?;
         Some(Spanned { value, span: item.span() })
@@ -287,15 +277,14 @@ impl Reading<'_> {
     }
 
     fn report_unknown_keys(self) {
-        let known = || self.asked.iter().filter(|(_, known)| *known).map(|(name, _)| *name);
         for (key, _) in in_written_order(self.entries) {
             let name: &str = key.get_ref();
-            if self.asked.iter().any(|(asked, _)| *asked == name) {
+            if self.asked.contains(&name) {
                 continue;
             }
-            let hint = match did_you_mean(name, known()) {
+            let hint = match did_you_mean(name, self.asked.iter().copied()) {
                 Some(close) => format!("did you mean `{close}`?"),
-                None => format!("known here: {}", known().collect::<Vec<_>>().join(", ")),
+                None => format!("known here: {}", self.asked.join(", ")),
             };
             let problem = Problem::new("unknown-key", format!("there is no key `{name}` here"));
             self.reporter.error(key.span(), problem.hint(hint));
