@@ -13,12 +13,15 @@ mod asking;
 mod broken;
 mod clock;
 mod dice;
+mod false_failovers;
 mod faults;
 mod fleet;
 mod invariants;
 mod network;
 mod probe;
 mod server;
+#[path = "../../tools/bench/verdicts/mod.rs"]
+mod verdicts;
 mod world;
 
 use std::sync::Mutex;
