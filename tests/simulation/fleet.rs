@@ -456,5 +456,5 @@ const TICK: u64 = 1_000;
 const SAVE: u64 = 5_000;
 
 /// Of the steps of a server, so many are followed by a question, and by a comparison with fresh keepers.
-const ASKED: f64 = 0.3;
-const COMPARED: f64 = 0.03;
+const ASKED: f64 = 0.2;
+const COMPARED: f64 = 0.01;

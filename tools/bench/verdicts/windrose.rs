@@ -122,7 +122,7 @@ impl Probe {
     /// What it has to say.
     pub fn vote(&self) -> Vote {
         let (opinion, moving) = (self.tracker.opinion(), self.tracker.moving());
-        Vote { region: REGION, opinion, moving, last: None, rtt_us: None }
+        Vote { region: REGION, opinion, moving, last: None, rtt_us: None, agent: None }
     }
 }
 
