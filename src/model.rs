@@ -13,10 +13,13 @@
 //! Everything refers to everything else by a small dense number (`RegionId`, `EndpointId`, ...), an
 //! index into the [`Inventory`] that owns it. Names are for people; numbers are for the query path.
 
+mod monitor;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::ops::RangeInclusive;
 use std::time::Duration;
+
+pub use monitor::{Answer, Ask, Expect, ExpectAnswer, ExpectDatagram, Monitor, TlsAsk, Transport};
 
 /// A domain name, uncompressed; compares and hashes without regard to case (RFC 4343).
 pub type Name = domain::base::Name<Vec<u8>>;
@@ -220,92 +223,6 @@ pub const ELSEWHERE: &str = "elsewhere";
 
 /// The map that needs no name: the one that health goes by.
 pub const WORLD: &str = "world";
-
-/// What to ask an endpoint, how to judge the reply, how often.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Monitor {
-    /// As the operator wrote it.
-    pub name: Box<str>,
-    /// What one check does.
-    pub ask: Ask,
-    /// From the start of one check to the start of the next, once the opinion is settled.
-    pub interval: Duration,
-    /// A check that has not ended by then has failed ([`crate::health::Kind::Timeout`]).
-    pub timeout: Duration,
-    /// Instead of `interval` while the opinion is not settled.
-    pub recheck: Duration,
-    /// Failures in a row that make a target down.
-    pub fall: u32,
-    /// Successes in a row that make a target up.
-    pub rise: u32,
-    /// Share of a region's votes that must say down, in percent, 1..=100.
-    pub quorum: u8,
-}
-
-/// What one check does, and what a good reply is.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Ask {
-    /// A TCP connection that is accepted.
-    Tcp {
-        /// Port to connect to.
-        port: u16,
-    },
-    /// A TLS handshake that succeeds.
-    Tls {
-        /// Port to connect to.
-        port: u16,
-        /// How the certificate is judged.
-        tls: TlsAsk,
-    },
-    /// An HTTP request that is answered as expected.
-    Http {
-        /// Port to connect to.
-        port: u16,
-        /// How the certificate is judged; `None`: plain `http`.
-        tls: Option<TlsAsk>,
-        /// `GET` or `HEAD` (or any other token).
-        method: Box<str>,
-        /// Path and query, starting with a slash.
-        path: Box<str>,
-        /// Host header and SNI; `None`: the address.
-        host: Option<Box<str>>,
-        /// Headers to send, in order.
-        headers: Vec<(Box<str>, Box<str>)>,
-        /// What a good reply is.
-        expect: Expect,
-    },
-}
-
-impl Ask {
-    /// The port that the check connects to.
-    pub fn port(&self) -> u16 {
-        match self {
-            Ask::Tcp { port } | Ask::Tls { port, .. } | Ask::Http { port, .. } => *port,
-        }
-    }
-}
-
-/// How the certificate of a check is judged.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TlsAsk {
-    /// Name sent as SNI and looked for in the certificate; `None`: the `host`, else the address.
-    pub name: Option<Box<str>>,
-    /// `false`: any certificate will do. `windrose check` warns.
-    pub verify: bool,
-    /// A PEM file with the roots to trust instead of the machine's.
-    pub roots: Option<Box<str>>,
-    /// A certificate that ends sooner than this is warned of.
-    pub warn_before: Duration,
-}
-
-/// What a good HTTP reply is.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Expect {
-    /// Any of these ranges.
-    pub status: Vec<RangeInclusive<u16>>,
-    /// A text that the first 64 KiB of the body must hold.
-    pub body: Option<Box<str>>,
-}
 
 /// A place that serves.
 #[derive(Clone, Debug, PartialEq)]

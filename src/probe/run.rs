@@ -19,7 +19,6 @@ use super::schedule::{self, Schedule};
 use super::target::{Shared, Target};
 use super::{Assignment, Config, prepare};
 use crate::health::{Denied, Report};
-use crate::model::Ask;
 use crate::telemetry::Clock;
 
 /// Runs until `assignments` closes or nobody hears its reports.
@@ -195,10 +194,7 @@ fn key(assignment: &Assignment) -> (Box<str>, IpAddr) {
 /// Whether the task of a target can go on as it is.
 fn stays(before: &Assignment, now: &Assignment) -> bool {
     // A file of roots may say something else than when it was read.
-    let reads_a_file = match &now.monitor.ask {
-        Ask::Tls { tls, .. } | Ask::Http { tls: Some(tls), .. } => tls.roots.is_some(),
-        Ask::Tcp { .. } | Ask::Http { tls: None, .. } => false,
-    };
+    let reads_a_file = now.monitor.ask.tls().is_some_and(|tls| tls.roots.is_some());
     before == now && !reads_a_file
 }
 
@@ -244,7 +240,7 @@ mod tests {
     use super::super::check::servers;
     use super::*;
     use crate::health::{Guard, Kind, Opinion, TargetReport};
-    use crate::model::{Expect, Monitor};
+    use crate::model::{Ask, Expect, Monitor};
 
     /// What should happen happens by then, on however busy a machine.
     const PATIENCE: Duration = Duration::from_secs(20);

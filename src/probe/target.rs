@@ -16,7 +16,7 @@ use super::references::References;
 use super::schedule::Schedule;
 use super::{Assignment, Stats};
 use crate::health::{Kind, Opinion, Outcome, TargetReport, Tracker, Turn};
-use crate::model::{Ask, Family, Moment, Monitor};
+use crate::model::{Family, Moment, Monitor};
 use crate::telemetry::Clock;
 
 /// What all targets of a probe share.
@@ -215,10 +215,7 @@ impl Target {
     }
 
     fn warn_before(&self) -> Duration {
-        match &self.monitor.ask {
-            Ask::Tls { tls, .. } | Ask::Http { tls: Some(tls), .. } => tls.warn_before,
-            Ask::Tcp { .. } | Ask::Http { tls: None, .. } => Duration::ZERO,
-        }
+        self.monitor.ask.tls().map_or(Duration::ZERO, |tls| tls.warn_before)
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -297,7 +294,7 @@ const COMPLAINT_PACE: Duration = Duration::from_secs(60);
 mod tests {
     use super::*;
     use crate::health::Guard;
-    use crate::model::TlsAsk;
+    use crate::model::{Ask, TlsAsk};
 
     const DAY: u64 = 86_400;
 

@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn the_built_in_example_compiles_on_any_port() {
         let plan = built_in_plan(18_080).expect("it is right");
-        assert!(plan.inventory.monitors.iter().all(|monitor| monitor.ask.port() == 18_080));
+        assert!(plan.inventory.monitors.iter().all(|monitor| monitor.ask.port() == Some(18_080)));
         assert_eq!(client_subnets(&plan).len(), 3, "a client for every region");
     }
 }

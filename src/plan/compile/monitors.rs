@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
-use crate::model::{Ask, Expect, Monitor, MonitorId, TlsAsk};
+use domain::base::Rtype;
+use domain::base::iana::Rcode;
+
+use crate::model::{
+    Answer, Ask, Expect, ExpectAnswer, ExpectDatagram, Monitor, MonitorId, Name, TlsAsk, Transport,
+};
 use crate::plan::compile::keys::{Key, refuse_misplaced};
 use crate::plan::compile::names::{Names, Written};
-use crate::spec::steering::{MonitorKind, MonitorSpec, SteeringFile};
-use crate::spec::{Diagnostic, Spanned};
+use crate::spec::steering::{MonitorKind, MonitorSpec, SteeringFile, TlsSpec};
+use crate::spec::{Diagnostic, Spanned, master};
 
 /// All monitors.
 #[derive(Debug)]
@@ -53,29 +58,38 @@ fn ask(written: &Written<'_, MonitorSpec>, found: &mut Vec<Diagnostic>) -> Ask {
         MonitorKind::Tls => Ask::Tls { port, tls: tls_ask(spec) },
         MonitorKind::Http => http_ask(spec, port, None),
         MonitorKind::Https => http_ask(spec, port, Some(tls_ask(spec))),
+        MonitorKind::Dns => dns_ask(written, port, found),
+        MonitorKind::Icmp => Ask::Icmp { payload: or(&spec.payload, PAYLOAD) },
+        MonitorKind::Grpc => Ask::Grpc {
+            port,
+            tls: spec.tls.as_ref().map(|_| tls_ask(spec)),
+            host: text(&spec.host),
+            service: text(&spec.service).unwrap_or_default(),
+        },
+        MonitorKind::Udp => udp_ask(written, port, found),
     }
 }
 
-/// The port that was written, or the one that everybody expects; a tcp check has none.
+/// The port that was written, or the one that everybody expects; some types have none.
 fn port(written: &Written<'_, MonitorSpec>, found: &mut Vec<Diagnostic>) -> u16 {
     let spec = written.value;
     match (&spec.port, spec.kind.value) {
         (Some(port), _) => port.value,
         (None, MonitorKind::Http) => 80,
         (None, MonitorKind::Https | MonitorKind::Tls) => 443,
-        (None, MonitorKind::Tcp) => {
+        (None, MonitorKind::Dns) => 53,
+        (None, MonitorKind::Icmp) => 0,
+        (None, kind @ (MonitorKind::Tcp | MonitorKind::Udp | MonitorKind::Grpc)) => {
             let message = format!("monitor `{}` does not say which port to connect to", written.name.value);
-            found.push(
-                Diagnostic::error("no-port", written.named(), message)
-                    .hint("add `port = ...`: tcp has no usual port"),
-            );
+            let hint = format!("add `port = ...`: {} has no usual port", kind.word());
+            found.push(Diagnostic::error("no-port", written.named(), message).hint(hint));
             0
         }
     }
 }
 
 fn http_ask(spec: &MonitorSpec, port: u16, tls: Option<TlsAsk>) -> Ask {
-    let mut status: Vec<_> = spec.expect_status.iter().map(|range| range.value.clone()).collect();
+    let mut status: Vec<_> = spec.expect.status.iter().map(|range| range.value.clone()).collect();
     if status.is_empty() {
         status.push(200..=299);
     }
@@ -89,54 +103,142 @@ fn http_ask(spec: &MonitorSpec, port: u16, tls: Option<TlsAsk>) -> Ask {
         headers: headers
             .map(|(name, value)| (name.value.as_str().into(), value.value.as_str().into()))
             .collect(),
-        expect: Expect { status, body: text(&spec.expect_body) },
+        expect: Expect { status, body: text(&spec.expect.body) },
     }
 }
 
 fn tls_ask(spec: &MonitorSpec) -> TlsAsk {
+    let tls = spec.tls.as_ref().map(|tls| tls.value.clone()).unwrap_or_default();
     TlsAsk {
-        name: text(&spec.tls_name).or_else(|| text(&spec.host)),
-        verify: or(&spec.tls_verify, true),
-        roots: text(&spec.tls_roots),
-        warn_before: or(&spec.tls_warn_before, WARN_BEFORE),
+        name: text(&tls.name).or_else(|| text(&spec.host)),
+        verify: or(&tls.verify, true),
+        roots: text(&tls.roots),
+        warn_before: or(&tls.warn_before, WARN_BEFORE),
     }
 }
 
-fn refuse_keys_of_other_types(written: &Written<'_, MonitorSpec>, found: &mut Vec<Diagnostic>) {
+/// As `dig` does: without a name the root's name servers, with one its address.
+fn dns_ask(written: &Written<'_, MonitorSpec>, port: u16, found: &mut Vec<Diagnostic>) -> Ask {
     let spec = written.value;
-    let (http, tls, word) = match spec.kind.value {
-        MonitorKind::Http => (true, false, "http"),
-        MonitorKind::Https => (true, true, "https"),
-        MonitorKind::Tcp => (false, false, "tcp"),
-        MonitorKind::Tls => (false, true, "tls"),
+    let name = or(&spec.name, Name::root_vec());
+    let usual = if name.is_root() { Rtype::NS } else { Rtype::A };
+    let record = or(&spec.record, usual);
+    let mut rcodes: Vec<_> = spec.expect.rcode.iter().map(|rcode| rcode.value).collect();
+    if rcodes.is_empty() {
+        rcodes.push(Rcode::NOERROR);
+    }
+    let answers = spec.expect.answers.iter();
+    let answers = answers.filter_map(|text| answer(written, record, text, found)).collect();
+    Ask::Dns {
+        port,
+        name,
+        record,
+        transport: or(&spec.transport, Transport::Udp),
+        recursion_desired: or(&spec.recursion_desired, false),
+        expect: ExpectAnswer { rcodes, answers },
+    }
+}
+
+fn answer(
+    written: &Written<'_, MonitorSpec>,
+    record: Rtype,
+    text: &Spanned<String>,
+    found: &mut Vec<Diagnostic>,
+) -> Option<Answer> {
+    match master::rdata(record, &text.value) {
+        Ok(rdata) => Some(Answer { written: text.value.as_str().into(), rdata: rdata.into() }),
+        Err(fault) => {
+            let message = format!("this is no {record} data: {}", fault.message);
+            let wrong = Diagnostic::error("bad-answer", written.place(text), message);
+            found.push(match fault.hint {
+                Some(hint) => wrong.hint(hint),
+                None => wrong,
+            });
+            None
+        }
+    }
+}
+
+fn udp_ask(written: &Written<'_, MonitorSpec>, port: u16, found: &mut Vec<Diagnostic>) -> Ask {
+    let spec = written.value;
+    let send = match (&spec.send, &spec.send_hex) {
+        (Some(_), Some(hex)) => {
+            let message = "a datagram is sent as a text or as octets, not both";
+            let hint = "remove `send` or `send_hex`";
+            found.push(Diagnostic::error("two-kinds", written.place(hex), message).hint(hint));
+            hex.value.as_slice()
+        }
+        (Some(text), None) => text.value.as_bytes(),
+        (None, Some(hex)) => hex.value.as_slice(),
+        (None, None) => {
+            let message = format!("monitor `{}` does not say what to send", written.name.value);
+            let hint = "add `send = \"...\"` or `send_hex = \"...\"`: something that is answered";
+            found.push(Diagnostic::error("nothing-to-send", written.named(), message).hint(hint));
+            &[]
+        }
     };
+    let prefix = or(&spec.expect.prefix_hex, Vec::new()).into();
+    let expect = ExpectDatagram { body: text(&spec.expect.body), prefix };
+    Ask::Udp { port, send: send.into(), expect }
+}
+
+fn refuse_keys_of_other_types(written: &Written<'_, MonitorSpec>, found: &mut Vec<Diagnostic>) {
+    use MonitorKind::*;
+    let spec = written.value;
+    let kind = spec.kind.value;
+    let (http, dns, udp) = (matches!(kind, Http | Https), kind == Dns, kind == Udp);
+    let tls = matches!(kind, Https | Tls | Grpc);
     let header = spec.headers.first().map(|(name, _)| std::slice::from_ref(name)).unwrap_or_default();
+    let expect = &spec.expect;
     let keys = [
+        Key::one("port", &spec.port, kind != Icmp),
         Key::one("path", &spec.path, http),
         Key::one("method", &spec.method, http),
         Key::one("host", &spec.host, http || tls),
         Key::many("headers", header, http),
-        Key::many("expect.status", &spec.expect_status, http),
-        Key::one("expect.body", &spec.expect_body, http),
-        Key::one("tls.verify", &spec.tls_verify, tls),
-        Key::one("tls.name", &spec.tls_name, tls),
-        Key::one("tls.roots", &spec.tls_roots, tls),
-        Key::one("tls.warn_before", &spec.tls_warn_before, tls),
+        Key::one("name", &spec.name, dns),
+        Key::one("record", &spec.record, dns),
+        Key::one("transport", &spec.transport, dns),
+        Key::one("recursion_desired", &spec.recursion_desired, dns),
+        Key::one("payload", &spec.payload, kind == Icmp),
+        Key::one("service", &spec.service, kind == Grpc),
+        Key::one("send", &spec.send, udp),
+        Key::one("send_hex", &spec.send_hex, udp),
+        Key::many("expect.status", &expect.status, http),
+        Key::one("expect.body", &expect.body, http || udp),
+        Key::one("expect.prefix_hex", &expect.prefix_hex, udp),
+        Key::many("expect.rcode", &expect.rcode, dns),
+        Key::many("expect.answers", &expect.answers, dns),
     ];
-    refuse_misplaced(written.file, keys, &format!("for a monitor of type {word}"), found);
+    let keys = keys.into_iter().chain(tls_keys(spec, tls));
+    refuse_misplaced(written.file, keys, &format!("for a monitor of type {}", kind.word()), found);
+}
+
+/// The keys of `tls`; of an empty table, the table itself.
+fn tls_keys(spec: &MonitorSpec, fits: bool) -> Vec<Key> {
+    match &spec.tls {
+        Some(tls) if tls.value != TlsSpec::default() => vec![
+            Key::one("tls.verify", &tls.value.verify, fits),
+            Key::one("tls.name", &tls.value.name, fits),
+            Key::one("tls.roots", &tls.value.roots, fits),
+            Key::one("tls.warn_before", &tls.value.warn_before, fits),
+        ],
+        empty => vec![Key::one("tls", empty, fits)],
+    }
 }
 
 /// What is possible, but seldom meant.
 fn warn_of_risks(written: &Written<'_, MonitorSpec>, monitor: &Monitor, found: &mut Vec<Diagnostic>) {
     let spec = written.value;
-    if let Some(verify) = spec.tls_verify.as_ref().filter(|verify| !verify.value) {
+    let verify = spec.tls.as_ref().and_then(|tls| tls.value.verify.as_ref());
+    if let Some(verify) = verify.filter(|verify| !verify.value) {
         let message = "certificates are not verified: anybody on the way can answer this check";
         let hint = "trust your own roots with `tls.roots` instead, or set the expected name with `tls.name`";
         found.push(Diagnostic::warning("unverified", written.place(verify), message).hint(hint));
     }
     if let Some(timeout) = spec.timeout.as_ref().filter(|timeout| timeout.value < SYN_RETRY) {
         let message = "with a timeout under 1s a single lost packet is a failed check";
-        let hint = "a lost SYN is sent again after 1s: `timeout = \"2s\"` lets it through";
+        let hint = "a lost packet is sent again after 1s: `timeout = \"2s\"` lets it through";
         found.push(Diagnostic::warning("short-timeout", written.place(timeout), message).hint(hint));
     }
     if let Some(recheck) = spec.recheck.as_ref().filter(|_| monitor.recheck > monitor.interval) {
@@ -166,6 +268,9 @@ const FALL: u32 = 3;
 const RISE: u32 = 2;
 
 const QUORUM: u8 = 75;
+
+/// Octets of an echo request, as Windows sends; ping's 56 show no more.
+const PAYLOAD: u16 = 32;
 
 const WARN_BEFORE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
@@ -219,8 +324,62 @@ mod tests {
     }
 
     #[test]
-    fn a_tcp_check_must_say_its_port() {
-        assert_eq!(compile("[monitors.web]\ntype = \"tcp\"\n").codes(), ["no-port"]);
+    fn a_check_without_a_usual_port_must_say_its_port() {
+        for kind in ["tcp", "grpc"] {
+            let compiled = compile(&format!("[monitors.web]\ntype = \"{kind}\"\n"));
+            assert_eq!(compiled.codes(), ["no-port"], "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_query_is_for_the_root_or_for_an_address() {
+        let asked = |settings: &str| match monitor(&format!("type = \"dns\"\n{settings}")).ask {
+            Ask::Dns { port, name, record, transport, recursion_desired, expect } => {
+                assert_eq!((port, transport, recursion_desired), (53, Transport::Udp, false));
+                assert_eq!(expect, ExpectAnswer { rcodes: vec![Rcode::NOERROR], answers: Vec::new() });
+                format!("{name} {record}")
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(asked(""), ". NS");
+        assert_eq!(asked("name = \"www.example.org\""), "www.example.org A");
+        assert_eq!(asked("name = \"example.org.\"\nrecord = \"soa\""), "example.org SOA");
+    }
+
+    #[test]
+    fn answers_are_read_as_the_type_asked_for() {
+        let Ask::Dns { expect, .. } =
+            monitor("type = \"dns\"\nrecord = \"mx\"\nexpect.answers = \"10 mail.example.\"").ask
+        else {
+            panic!()
+        };
+        assert_eq!(&*expect.answers[0].rdata, b"\0\x0a\x04mail\x07example\0");
+        let wrong = "[monitors.web]\ntype = \"dns\"\nname = \"a\"\nexpect.answers = \"mail\"\n";
+        assert_eq!(compile(wrong).codes(), ["bad-answer"]);
+    }
+
+    #[test]
+    fn a_table_for_tls_is_what_makes_a_call_go_over_tls() {
+        let tls =
+            |settings: &str| monitor(&format!("type = \"grpc\"\nport = 1\n{settings}")).ask.tls().cloned();
+        assert_eq!(tls("host = \"a.example\""), None);
+        let over_tls = tls("host = \"a.example\"\ntls = {}").unwrap();
+        assert_eq!((over_tls.name.as_deref(), over_tls.verify), (Some("a.example"), true));
+    }
+
+    #[test]
+    fn a_datagram_is_a_text_or_octets() {
+        let sent = |settings: &str| match monitor(&format!("type = \"udp\"\nport = 7\n{settings}")).ask {
+            Ask::Udp { send, .. } => send.to_vec(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(sent("send = \"ping\""), b"ping");
+        assert_eq!(sent("send_hex = \"80 ff01\""), [0x80, 0xff, 1]);
+        let without = |settings: &str| {
+            compile(&format!("[monitors.web]\ntype = \"udp\"\nport = 7\n{settings}\n")).codes().to_vec()
+        };
+        assert_eq!(without(""), ["nothing-to-send"]);
+        assert_eq!(without("send = \"a\"\nsend_hex = \"01\""), ["two-kinds"]);
     }
 
     #[test]

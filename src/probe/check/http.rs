@@ -132,7 +132,7 @@ async fn find(text: &[u8], reply: Response<Incoming>, seen: &mut Seen) -> Result
     Err(lacks_text(format!("the first {BODY_MAX} bytes of the body")))
 }
 
-fn contains(bytes: &[u8], text: &[u8]) -> bool {
+pub(super) fn contains(bytes: &[u8], text: &[u8]) -> bool {
     text.is_empty() || bytes.windows(text.len()).any(|window| window == text)
 }
 
@@ -196,7 +196,7 @@ fn header_value(value: &str) -> Result<HeaderValue, String> {
     value.parse().map_err(|_| format!("\"{}\" cannot be sent in a header", value.escape_debug()))
 }
 
-const OUR_NAME: &str = concat!("windrose/", env!("CARGO_PKG_VERSION"), " (health check)");
+pub(super) const OUR_NAME: &str = concat!("windrose/", env!("CARGO_PKG_VERSION"), " (health check)");
 /// What of a head is held before another piece is read, which is at most as long: a head of 32 KiB is always read,
 /// and never more than 64 KiB of one.
 const HEAD_MAX: usize = 32 * 1024;

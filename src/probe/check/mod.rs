@@ -6,10 +6,15 @@
 //!   tls      | connect --> handshake                              |--> Outcome
 //!   http     | connect ---------------> request --> status (body) |
 //!   https    | connect --> handshake -> request --> status (body) |
+//!   grpc     | connect -> (handshake) -> call ----> health        |
+//!   dns      | (connect) --------------> query ---> rcode (data)  |
+//!   udp      |                           datagram > octets        |
+//!   icmp     |                           echo ----> the same      |
 //!            '----------------------------------------------------'
 //! ```
 //!
-//! All of them work on a socket of ours. The time that is told of a check is that of its connect.
+//! All of them work on a socket of ours. The time that is told of a check is that of its connect; where there is
+//! nothing to connect, that of the reply.
 //!
 //! Each check makes a connection of its own and leaves nothing behind. What was learned on the way (how
 //! long the connect took, when the certificate ends) is kept even if a later step fails or time runs out.
@@ -17,11 +22,16 @@
 mod bounded;
 mod certificate;
 mod connect;
+mod datagram;
+mod dns;
+mod grpc;
 mod http;
+mod icmp;
 #[cfg(test)]
 pub(super) mod servers;
 mod tls;
 mod trouble;
+mod udp;
 
 pub(super) use connect::answers;
 pub(super) use tls::Trust;
@@ -37,9 +47,13 @@ use super::Assignment;
 use crate::health::{Denied, Guard, Kind, Outcome};
 use crate::model::Ask;
 use connect::{Permitted, connect};
+use dns::Query;
+use grpc::HealthCall;
 use http::{Exchange, Wording};
+use icmp::Echo;
 use tls::Handshake;
 use trouble::Trouble;
+use udp::Datagram;
 
 /// Everything that one kind of check against one address needs, worked out once.
 #[derive(Debug)]
@@ -56,6 +70,11 @@ enum Steps {
     Tls(Handshake),
     /// With TLS or without.
     Http(Box<Exchange>),
+    Dns(Box<Query>),
+    Icmp(Echo),
+    /// With TLS or without.
+    Grpc(Box<HealthCall>),
+    Udp(Box<Datagram>),
 }
 
 /// What a check learns on the way, whatever comes of it.
@@ -83,7 +102,8 @@ impl Check {
     /// The probe does not connect to such an address.
     pub(super) fn new(assignment: &Assignment, guard: &Guard, trust: &mut Trust) -> Result<Self, Denied> {
         let monitor = &assignment.monitor;
-        let address = SocketAddr::new(assignment.address, monitor.ask.port());
+        // ICMP has no ports.
+        let address = SocketAddr::new(assignment.address, monitor.ask.port().unwrap_or(0));
         let to = Permitted::by(guard, address)?;
         let steps = match &monitor.ask {
             Ask::Tcp { .. } => Steps::Tcp,
@@ -95,6 +115,17 @@ impl Check {
                 let wording = Wording { method, path, authority, headers };
                 Steps::Http(Box::new(Exchange::new(to, handshake, &wording, expect)))
             }
+            Ask::Dns { name, record, transport, recursion_desired, expect, .. } => {
+                Steps::Dns(Box::new(Query::new(name, *record, *transport, *recursion_desired, expect)))
+            }
+            Ask::Icmp { payload } => Steps::Icmp(Echo::new(*payload)),
+            Ask::Grpc { tls, host, service, .. } => {
+                let handshake =
+                    tls.as_ref().map(|tls| Handshake::for_grpc(tls, host.as_deref(), address.ip(), trust));
+                let authority = http::authority(host.as_deref(), address, tls.is_some());
+                Steps::Grpc(Box::new(HealthCall::new(handshake, &authority, service)))
+            }
+            Ask::Udp { send, expect, .. } => Steps::Udp(Box::new(Datagram::new(send, expect))),
         };
         Ok(Self { to, timeout: monitor.timeout, steps })
     }
@@ -125,6 +156,10 @@ impl Check {
                 Ok(())
             }
             Steps::Http(exchange) => exchange.run(seen).await,
+            Steps::Dns(query) => query.run(self.to, seen).await,
+            Steps::Icmp(echo) => echo.run(self.to, seen).await,
+            Steps::Grpc(call) => call.run(self.to, seen).await,
+            Steps::Udp(datagram) => datagram.run(self.to, seen).await,
         }
     }
 }
@@ -140,18 +175,23 @@ impl fmt::Display for Stage {
     }
 }
 
+/// Checks that are neither http nor https read no more of what an endpoint sends.
+const REPLY_MAX: usize = 64 * 1024;
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use domain::base::Rtype;
+    use domain::base::iana::Rcode;
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpStream;
 
     use super::super::check_once;
     use super::servers::{self, Authority};
     use super::*;
-    use crate::model::{Expect, Monitor, TlsAsk};
+    use crate::model::{Expect, ExpectAnswer, ExpectDatagram, Monitor, Name, TlsAsk, Transport};
 
     /// Long enough for anything that answers, even on a busy machine; hanging endpoints get [`SHORT`].
     const LONG: Duration = Duration::from_secs(20);
@@ -193,6 +233,25 @@ mod tests {
         }
     }
 
+    fn dns(to: SocketAddr, transport: Transport) -> Ask {
+        Ask::Dns {
+            port: to.port(),
+            name: Name::root_vec(),
+            record: Rtype::NS,
+            transport,
+            recursion_desired: false,
+            expect: ExpectAnswer { rcodes: vec![Rcode::NOERROR], answers: Vec::new() },
+        }
+    }
+
+    fn grpc(to: SocketAddr) -> Ask {
+        Ask::Grpc { port: to.port(), tls: None, host: None, service: "".into() }
+    }
+
+    fn udp(to: SocketAddr) -> Ask {
+        Ask::Udp { port: to.port(), send: b"ping"[..].into(), expect: ExpectDatagram::default() }
+    }
+
     fn trusting(roots: &str) -> TlsAsk {
         TlsAsk { name: None, verify: true, roots: Some(roots.into()), warn_before: Duration::ZERO }
     }
@@ -227,11 +286,42 @@ mod tests {
         let (to, _held) = servers::closed();
         let tls = unjudged();
         let port = to.port();
-        for ask in [Ask::Tcp { port }, Ask::Tls { port, tls }, http(to, None)] {
+        for ask in
+            [Ask::Tcp { port }, Ask::Tls { port, tls }, http(to, None), dns(to, Transport::Tcp), grpc(to)]
+        {
             let outcome = check(to, LONG, ask).await;
             assert_eq!((outcome.kind, detail(&outcome)), (Kind::Refused, "connection refused"));
             assert!(outcome.rtt.is_some());
         }
+        let (to, _held) = servers::unheard().await;
+        for ask in [udp(to), dns(to, Transport::Udp)] {
+            let outcome = check(to, LONG, ask).await;
+            assert_eq!((outcome.kind, detail(&outcome)), (Kind::Refused, "connection refused"));
+            assert!(outcome.rtt.is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_says_nothing_times_out_whatever_is_asked() {
+        let silent = servers::silent().await;
+        for ask in [dns(silent, Transport::Tcp), grpc(silent)] {
+            let outcome = check(silent, SHORT, ask).await;
+            assert_eq!((outcome.kind, detail(&outcome)), (Kind::Timeout, "no reply within 200ms"));
+            assert!(outcome.rtt.is_some(), "the connect was timed before the reply was late");
+        }
+        let silent = servers::answering(|_| vec![]).await;
+        for ask in [dns(silent, Transport::Udp), udp(silent)] {
+            let outcome = check(silent, SHORT, ask).await;
+            assert_eq!((outcome.kind, detail(&outcome)), (Kind::Timeout, "no reply within 200ms"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_datagram_that_is_answered_passes() {
+        let to = servers::answering(|asked| vec![asked.to_vec()]).await;
+        let outcome = check(to, LONG, udp(to)).await;
+        assert_eq!(outcome.kind, Kind::Ok, "{outcome:?}");
+        assert!(outcome.rtt.is_some());
     }
 
     #[tokio::test]

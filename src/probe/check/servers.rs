@@ -9,7 +9,7 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio_rustls::TlsAcceptor;
 
 use super::connect::Permitted;
@@ -59,6 +59,28 @@ pub(in crate::probe) async fn silent() -> SocketAddr {
 pub(in crate::probe) fn closed() -> (SocketAddr, TcpSocket) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    (socket.local_addr().unwrap(), socket)
+}
+
+/// Answers each datagram with those that `behave` makes of it.
+pub(super) async fn answering(behave: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut datagram = [0; 2048];
+        while let Ok((length, from)) = socket.recv_from(&mut datagram).await {
+            for reply in behave(&datagram[..length]) {
+                socket.send_to(&reply, from).await.unwrap();
+            }
+        }
+    });
+    address
+}
+
+/// No datagram is heard there, and none will be while the socket is held: it hears another's only.
+pub(super) async fn unheard() -> (SocketAddr, UdpSocket) {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect("127.0.0.1:9").await.unwrap();
     (socket.local_addr().unwrap(), socket)
 }
 

@@ -123,8 +123,12 @@ impl Handshake {
 
     /// Asks for HTTP/1.1. The certificate must be for the name of `ask`, else of `host`, else for the address.
     pub(super) fn for_https(ask: &TlsAsk, host: Option<&str>, address: IpAddr, trust: &mut Trust) -> Self {
-        let name = ask.name.as_deref().or(host.map(without_port));
-        Self { ready: trust.judged(ask, name, Some(b"http/1.1"), address) }
+        Self { ready: trust.judged(ask, name_of(ask, host), Some(b"http/1.1"), address) }
+    }
+
+    /// As for https, but asks for HTTP/2.
+    pub(super) fn for_grpc(ask: &TlsAsk, host: Option<&str>, address: IpAddr, trust: &mut Trust) -> Self {
+        Self { ready: trust.judged(ask, name_of(ask, host), Some(b"h2"), address) }
     }
 
     /// Makes the handshake, and notes when the endpoint's certificate ends, also if that was why it failed.
@@ -186,6 +190,10 @@ fn refused_certificate(reason: &CertificateError) -> String {
         UnknownIssuer => "certificate of an unknown issuer".into(),
         other => format!("certificate refused: {other}"),
     }
+}
+
+fn name_of<'a>(ask: &'a TlsAsk, host: Option<&'a str>) -> Option<&'a str> {
+    ask.name.as_deref().or(host.map(without_port))
 }
 
 /// `host` may carry a port, for the Host header; a certificate never does.

@@ -20,11 +20,15 @@ mod token;
 mod types;
 mod wire;
 
+use domain::base::Rtype;
+
+pub use token::Fault;
+
 use crate::model::Name;
 use crate::spec::diagnostic::Place;
 use crate::spec::{Diagnostic, Include, Source};
 use entry::Reader;
-use token::{Fault, Token};
+use token::{Token, Tokens};
 
 /// A zone file, read: its records in the order in which they were written.
 #[derive(Clone, Debug)]
@@ -104,6 +108,23 @@ impl ZoneFile {
         let line = source.line(record.line as usize);
         let written = source.text[line.clone()].trim_end().len();
         Place::new(source, line.start..line.start + written)
+    }
+}
+
+/// The type that a word names: by mnemonic, in any case, or as `TYPE123`. Only types that a zone can hold.
+pub fn record_type(word: &str) -> Option<Rtype> {
+    types::number(word).filter(|rtype| !types::is_meta(*rtype)).map(Rtype::from_int)
+}
+
+/// Reads the data of one record, as it stands in a zone file behind the type: to uncompressed wire form. Names
+/// are relative to the root.
+pub fn rdata(rtype: Rtype, text: &str) -> Result<Vec<u8>, Fault> {
+    let mut tokens = Tokens::new(text);
+    let mut octets = Vec::new();
+    rdata::read(rtype.to_int(), &mut tokens, ROOT, &mut octets)?;
+    match tokens.entry() {
+        None => Ok(octets),
+        Some(more) => Err(Fault::new("trailing", more.start..text.len(), "there is more than one line")),
     }
 }
 

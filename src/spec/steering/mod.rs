@@ -8,11 +8,14 @@
 //! definition with something wrong in it stays, so that those who name it are not told that it is unknown.
 
 mod clients;
+mod monitor;
 mod nets;
 mod read;
 mod values;
 
 use std::time::Duration;
+
+pub use monitor::{ExpectSpec, MonitorKind, MonitorSpec, TlsSpec};
 
 use ipnet::IpNet;
 
@@ -98,61 +101,6 @@ pub struct MapSpec {
     pub client_subnet: Option<Spanned<bool>>,
     /// `[maps.NAME.regions.NAME]`
     pub regions: Vec<Named<RegionSpec>>,
-}
-
-/// `[monitors.NAME]`. Values that are absent are given their defaults by the compiler
-/// ([`crate::plan::compile`]); values here are in range.
-#[derive(Clone, Debug)]
-pub struct MonitorSpec {
-    /// `type`
-    pub kind: Spanned<MonitorKind>,
-    /// `port`; default 80 for http, 443 for https and tls; required for tcp.
-    pub port: Option<Spanned<u16>>,
-    /// `path`, http(s) only; default `/`.
-    pub path: Option<Spanned<String>>,
-    /// `method`, http(s) only; default `GET`.
-    pub method: Option<Spanned<String>>,
-    /// `host`, http, https and tls: Host header and SNI.
-    pub host: Option<Spanned<String>>,
-    /// `headers = { NAME = "value" }`, http(s) only.
-    pub headers: Vec<(Spanned<String>, Spanned<String>)>,
-    /// `expect.status = ["200-299"]`, http(s) only; default `200-299`.
-    pub expect_status: Vec<Spanned<std::ops::RangeInclusive<u16>>>,
-    /// `expect.body = "text"`, http(s) only.
-    pub expect_body: Option<Spanned<String>>,
-    /// `tls.verify`, https and tls; default true.
-    pub tls_verify: Option<Spanned<bool>>,
-    /// `tls.name`: name to send and verify instead of `host`.
-    pub tls_name: Option<Spanned<String>>,
-    /// `tls.roots`: a PEM file.
-    pub tls_roots: Option<Spanned<String>>,
-    /// `tls.warn_before`; default 14 days.
-    pub tls_warn_before: Option<Spanned<Duration>>,
-    /// `interval`; default 5 s.
-    pub interval: Option<Spanned<Duration>>,
-    /// `timeout`; default 2 s.
-    pub timeout: Option<Spanned<Duration>>,
-    /// `recheck`; default 1 s, or the interval if that is shorter.
-    pub recheck: Option<Spanned<Duration>>,
-    /// `fall`; default 3.
-    pub fall: Option<Spanned<u32>>,
-    /// `rise`; default 2.
-    pub rise: Option<Spanned<u32>>,
-    /// `quorum`, percent; default 75.
-    pub quorum: Option<Spanned<u8>>,
-}
-
-/// `type` of a monitor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MonitorKind {
-    /// An HTTP request.
-    Http,
-    /// An HTTP request over TLS.
-    Https,
-    /// A TCP connection.
-    Tcp,
-    /// A TLS handshake.
-    Tls,
 }
 
 /// `[endpoints.NAME]`
@@ -379,18 +327,19 @@ rto = "1m"
         let headers: Vec<(&str, &str)> =
             web.headers.iter().map(|(name, text)| (name.value.as_str(), text.value.as_str())).collect();
         assert_eq!(headers, [("X-Probe", "windrose"), ("Accept", "*/*")]);
-        let statuses: Vec<_> = web.expect_status.iter().map(|range| range.value.clone()).collect();
+        let statuses: Vec<_> = web.expect.status.iter().map(|range| range.value.clone()).collect();
         assert_eq!(statuses, [200..=299, 304..=304, 404..=404]);
-        assert_eq!(value(&web.expect_body).as_deref(), Some("ok"));
+        assert_eq!(value(&web.expect.body).as_deref(), Some("ok"));
         let times =
             [&web.interval, &web.timeout, &web.recheck].map(|time| value(time).map(|time| time.as_millis()));
         assert_eq!(times, [Some(5000), Some(2000), Some(500)]);
         assert_eq!((value(&web.fall), value(&web.rise), value(&web.quorum)), (Some(4), Some(1), Some(60)));
         let cert = &cert.value;
-        assert_eq!((cert.kind.value, value(&cert.tls_verify)), (MonitorKind::Tls, Some(false)));
-        assert_eq!(value(&cert.tls_name).as_deref(), Some("x.example.org"));
-        assert_eq!(value(&cert.tls_roots).as_deref(), Some("ca.pem"));
-        assert_eq!(value(&cert.tls_warn_before), Some(Duration::from_secs(21 * 24 * 3600)));
+        let tls = value(&cert.tls).expect("it is written");
+        assert_eq!((cert.kind.value, value(&tls.verify)), (MonitorKind::Tls, Some(false)));
+        assert_eq!(value(&tls.name).as_deref(), Some("x.example.org"));
+        assert_eq!(value(&tls.roots).as_deref(), Some("ca.pem"));
+        assert_eq!(value(&tls.warn_before), Some(Duration::from_secs(21 * 24 * 3600)));
     }
 
     #[test]

@@ -5,17 +5,17 @@ use std::time::Duration;
 use crate::model::{Flap, OnDown, Policy, Pool};
 use crate::spec::prefix::PREFIX;
 use crate::spec::reader::{
-    Asks, Item, ListOf, NAME, NamedTables, Percent, Problem, Reporter, Shape, TEXT, Table, TableOf, Texts,
-    Time, Truth, Whole, Word, key,
+    Asks, Item, ListOf, NAME, NamedTables, Problem, Reporter, Shape, TEXT, Table, TableOf, Time, Truth,
+    Whole, Word, key,
 };
 use crate::spec::steering::clients::MATCHER;
+use crate::spec::steering::monitor::{IN_A_ROW_MAX, PAUSE_MIN, monitor};
 use crate::spec::steering::values::{
-    At, FAILBACK_MAX, HEADER_NAME, HEADER_VALUE, HOST, HOST_NAME, IPV4, IPV6, METHOD, OWNER, PATH, Returning,
-    Seconds, Share, Status, UpAtLeast, ZONE,
+    At, FAILBACK_MAX, HOST_NAME, IPV4, IPV6, OWNER, Returning, Seconds, Share, UpAtLeast, ZONE,
 };
 use crate::spec::steering::{
-    DebugSpec, EndpointSpec, MapSpec, MemberSpec, MonitorKind, MonitorSpec, NameSpec, Named, NetsFile,
-    PoolSpec, RegionSpec, SteeringFile,
+    DebugSpec, EndpointSpec, MapSpec, MemberSpec, NameSpec, Named, NetsFile, PoolSpec, RegionSpec,
+    SteeringFile,
 };
 use crate::spec::{Source, Spanned};
 
@@ -121,94 +121,6 @@ fn region(table: &mut Table<'_>) -> Option<RegionSpec> {
             Truth,
         ),
     })
-}
-
-/// A type that cannot be read counts as http, which most keys fit: the monitor stays known by its name.
-fn monitor(table: &mut Table<'_>) -> Option<MonitorSpec> {
-    let kind = table.required(key("type", "What one check does."), MONITOR_KIND);
-    let port = key("port", "Port to connect to; if absent, 80 for http, 443 for https and tls.");
-    let port = table.optional(port, Whole::within(1..=65535));
-    let path = table.optional(key("path", "Path and query to ask for.").or("/"), PATH);
-    let method = table.optional(key("method", "Method of the request.").or("GET"), METHOD);
-    let host =
-        key("host", "Host header, and the name for TLS; the connection goes to the endpoint's address.");
-    let host = table.optional(host, HOST);
-    let headers = key("headers", "Headers to send.");
-    let headers = table.optional(headers, Texts { name: HEADER_NAME, text: HEADER_VALUE });
-    let expect = table.section(key("expect", "What a good reply is."), expect);
-    let tls = table.section(key("tls", "How the certificate is judged."), tls);
-    Some(MonitorSpec {
-        kind: kind.unwrap_or(Spanned { value: MonitorKind::Http, span: 0..0 }),
-        port,
-        path,
-        method,
-        host,
-        headers: headers.map(|written| written.value).unwrap_or_default(),
-        expect_status: expect.status,
-        expect_body: expect.body,
-        tls_verify: tls.verify,
-        tls_name: tls.name,
-        tls_roots: tls.roots,
-        tls_warn_before: tls.warn_before,
-        interval: table.optional(
-            key("interval", "From the start of one check to the start of the next.").or("5s"),
-            Time::within(PAUSE_MIN..=PAUSE_MAX),
-        ),
-        timeout: table.optional(
-            key("timeout", "A check that takes longer has failed.").or("2s"),
-            Time::within(TIMEOUT_MIN..=TIMEOUT_MAX),
-        ),
-        recheck: table.optional(
-            key("recheck", "Instead of the interval, while results speak against what is held.").or("1s"),
-            Time::within(PAUSE_MIN..=PAUSE_MAX),
-        ),
-        fall: table.optional(
-            key("fall", "Failures in a row until it is down.").or(3),
-            Whole::within(1..=IN_A_ROW_MAX),
-        ),
-        rise: table.optional(
-            key("rise", "Successes in a row until it is up.").or(2),
-            Whole::within(1..=IN_A_ROW_MAX),
-        ),
-        quorum: table
-            .optional(key("quorum", "Share of a region's probes that must say down.").or("75%"), Percent),
-    })
-}
-
-struct ExpectKeys {
-    status: Vec<Spanned<std::ops::RangeInclusive<u16>>>,
-    body: Option<Spanned<String>>,
-}
-
-fn expect(table: &mut Table<'_>) -> ExpectKeys {
-    let status = key("status", "Any of these: \"200-299\", \"204\" or 204.").or(STATUS_DEFAULT);
-    ExpectKeys {
-        status: table
-            .optional(status, ListOf::one_or_more(Status))
-            .map(|list| list.value)
-            .unwrap_or_default(),
-        body: table.optional(key("body", "A text that the first 64 KiB of the body must hold."), TEXT),
-    }
-}
-
-struct TlsKeys {
-    verify: Option<Spanned<bool>>,
-    name: Option<Spanned<String>>,
-    roots: Option<Spanned<String>>,
-    warn_before: Option<Spanned<Duration>>,
-}
-
-fn tls(table: &mut Table<'_>) -> TlsKeys {
-    TlsKeys {
-        verify: table.optional(key("verify", "Whether the certificate must be valid.").or(true), Truth),
-        name: table.optional(key("name", "The name to ask for and to verify; if absent, the host."), HOST),
-        roots: table
-            .optional(key("roots", "A PEM file with the roots to trust instead of this machine's."), TEXT),
-        warn_before: table.optional(
-            key("warn_before", "A certificate that ends sooner than this is warned of.").or("14d"),
-            Time::within(Duration::ZERO..=YEARS),
-        ),
-    }
 }
 
 fn endpoint(table: &mut Table<'_>) -> Option<EndpointSpec> {
@@ -370,17 +282,6 @@ fn debug(table: &mut Table<'_>) -> Option<DebugSpec> {
     Some(DebugSpec { pool: pool?, clients: clients.map(|list| list.value).unwrap_or_default() })
 }
 
-const MONITOR_KIND: Word<MonitorKind> = Word {
-    what: "monitor type",
-    words: &[
-        ("http", MonitorKind::Http),
-        ("https", MonitorKind::Https),
-        ("tcp", MonitorKind::Tcp),
-        ("tls", MonitorKind::Tls),
-    ],
-    later: &["dns", "icmp", "grpc"],
-};
-
 const POLICY: Word<Policy> = Word {
     what: "policy",
     words: &[
@@ -408,23 +309,6 @@ const ON_DOWN: Word<OnDown> = Word {
 /// The map that pools go by unless they say otherwise.
 const WORLD: &str = "world";
 
-const STATUS_DEFAULT: &[&str] = &["200-299"];
-
-/// More often than this, checks are load.
-const PAUSE_MIN: Duration = Duration::from_millis(100);
-
-/// More seldom than this, nobody can speak of health.
-const PAUSE_MAX: Duration = Duration::from_secs(60 * 60);
-
-/// No network answers sooner.
-const TIMEOUT_MIN: Duration = Duration::from_millis(10);
-
-/// Nobody waits longer.
-const TIMEOUT_MAX: Duration = Duration::from_secs(60);
-
-/// With more results in a row asked for, nothing would ever turn.
-const IN_A_ROW_MAX: i64 = 100;
-
 /// The weights of a full pool still add up within 32 bits.
 const WEIGHT_MAX: i64 = 1_000_000;
 
@@ -433,6 +317,3 @@ const FLAP_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Who has recovered a day ago has recovered.
 const SLOW_START_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Longer than any certificate lives.
-const YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);

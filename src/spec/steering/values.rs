@@ -5,10 +5,12 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use domain::base::Rtype;
 use serde_json::{Value as Json, json};
 use toml::de::DeValue;
 
 use crate::model::{Coordinates, Failback, MinUp, Name, Pool};
+use crate::spec::master;
 use crate::spec::reader::{Item, Percent, Problem, Reporter, Shape, Time, Whole, Written};
 
 /// A key of `names`: relative to the zone, `@`, `*.shop`, or absolute with a final dot.
@@ -113,6 +115,40 @@ pub const HEADER_VALUE: Written<String> = Written {
     parse: |text| match text.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
         true => Ok(text.to_owned()),
         false => Err(Problem::new("bad-header", "a header holds only printable ASCII")),
+    },
+};
+
+/// What a DNS query asks for: relative to nothing, so the final dot may be left out.
+pub const QUESTION: Written<Name> = Written { expects: "a domain name", pattern: ".", parse: domain_name };
+
+/// The type of a record.
+pub const RECORD: Written<Rtype> = Written {
+    expects: "a record type, as \"A\"",
+    pattern: "^[A-Za-z0-9-]+$",
+    parse: |text| {
+        master::record_type(text).ok_or_else(|| {
+            Problem::new("unknown-word", format!("there is no record type `{text}`"))
+                .hint("write one that a zone can hold, as \"A\", \"SOA\" or \"TYPE65280\"")
+        })
+    },
+};
+
+/// Octets in hexadecimal; blanks between them are allowed.
+pub const HEX: Written<Vec<u8>> = Written {
+    expects: "octets in hexadecimal, as \"80 01\"",
+    pattern: "^ *([0-9A-Fa-f]{2} *)+$",
+    parse: |text| {
+        let problem = || {
+            Problem::new("bad-hex", format!("`{text}` is not a row of octets in hexadecimal"))
+                .hint("write two digits for each octet, as \"80 01\"")
+        };
+        let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b' ').collect();
+        let octet = |pair: &[u8]| -> Option<u8> {
+            let digit = |byte: u8| char::from(byte).to_digit(16);
+            u8::try_from(digit(pair[0])? * 16 + digit(*pair.get(1)?)?).ok()
+        };
+        let octets: Option<Vec<u8>> = digits.chunks(2).map(octet).collect();
+        octets.filter(|octets| !octets.is_empty()).ok_or_else(problem)
     },
 };
 
