@@ -20,10 +20,12 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use tokio::sync::oneshot;
 
+use crate::app::fleet::{Membership, Other};
 use crate::app::persist::Writing;
 use crate::app::status::View;
 use crate::control::Reply;
 use crate::dns::{Stats, Traffic};
+use crate::fleet::{Dropped, Link};
 use crate::health::{PoolStanding, Standing, Verdict};
 use crate::keeper::ProbeStatus;
 use crate::load::{Current, Held};
@@ -83,6 +85,44 @@ struct Figures {
     probes: Vec<ProbeStatus>,
     databases: Vec<Held>,
     state: Writing,
+    /// `None`: one machine alone.
+    fleet: Option<Fleet>,
+}
+
+/// How this machine and its fleet see one another.
+#[derive(Debug)]
+struct Fleet {
+    linked: bool,
+    zones_version: Option<u64>,
+    dropped: Dropped,
+    servers: Vec<Server>,
+}
+
+/// Another server of the fleet.
+#[derive(Debug)]
+struct Server {
+    name: Box<str>,
+    heard: Moment,
+    /// Since when it runs other zones, or holds other verdicts, than this one.
+    other_zones: Option<Moment>,
+    other_verdicts: Option<Moment>,
+}
+
+impl Fleet {
+    fn of(membership: &Membership, zones_version: Option<u64>) -> Self {
+        let server = |(name, other): (&str, &Other)| Server {
+            name: name.into(),
+            heard: other.heard,
+            other_zones: other.other_plan,
+            other_verdicts: other.other_map,
+        };
+        Self {
+            linked: matches!(membership.link(), Link::Connected { .. }),
+            zones_version,
+            dropped: membership.dropped(),
+            servers: membership.others().map(server).collect(),
+        }
+    }
 }
 
 impl Figures {
@@ -99,6 +139,7 @@ impl Figures {
             probes: view.probes.clone(),
             databases: view.databases.to_vec(),
             state: view.state.clone(),
+            fleet: view.membership.map(|membership| Fleet::of(membership, view.zones_version)),
         }
     }
 
@@ -119,6 +160,9 @@ impl Figures {
         self.write_health(page)?;
         self.write_probes(page)?;
         self.write_databases(page)?;
+        if let Some(fleet) = &self.fleet {
+            self.write_fleet(fleet, page)?;
+        }
         let Writing { error, failures } = &self.state;
         page.counter("state_write_failures", "Writes of the state file that failed", *failures)?;
         page.gauge(
@@ -218,6 +262,33 @@ impl Figures {
             (labels, since_1970.as_secs_f64())
         });
         page.gauges("geo_database_loaded_timestamp_seconds", "When a geo database was read", loaded)
+    }
+
+    fn write_fleet(&self, fleet: &Fleet, page: &mut Page<'_>) -> fmt::Result {
+        let Dropped { garbage, version, false_name, too_large, overflow } = fleet.dropped;
+        let dropped = [
+            ([("reason", "garbage")], garbage),
+            ([("reason", "version")], version),
+            ([("reason", "false_name")], false_name),
+            ([("reason", "too_large")], too_large),
+            ([("reason", "overflow")], overflow),
+        ];
+        let passed = |since: Option<Moment>| since.map_or(0.0, |since| self.now.since(since).as_secs_f64());
+        let of_each = |seconds: fn(&Server) -> Option<Moment>| {
+            fleet.servers.iter().map(move |server| ([("server", &*server.name)], passed(seconds(server))))
+        };
+        page.gauge("fleet_linked", "Whether the fleet can be heard", truth(fleet.linked))?;
+        page.counters("fleet_dropped", "Messages of the fleet that were dropped", dropped)?;
+        if let Some(version) = fleet.zones_version {
+            page.gauge("fleet_zones_version", "The published version that is served", version)?;
+        }
+        page.gauge("fleet_servers", "Other servers that were heard", fleet.servers.len())?;
+        let heard = of_each(|server| Some(server.heard));
+        page.gauges("fleet_server_age_seconds", "How long ago another server was heard", heard)?;
+        let zones = "How long another server has run other zones than this one; 0: the same";
+        page.gauges("fleet_server_other_zones_seconds", zones, of_each(|server| server.other_zones))?;
+        let verdicts = "How long another server has held other verdicts, with the same zones; 0: the same";
+        page.gauges("fleet_server_other_verdicts_seconds", verdicts, of_each(|server| server.other_verdicts))
     }
 }
 
@@ -348,199 +419,4 @@ const RCODES: [(usize, &str); 7] = [
 const PROBES_SHOWN_MAX: usize = 1000;
 
 #[cfg(test)]
-mod tests {
-    use std::collections::{BTreeSet, HashMap};
-    use std::path::Path;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::geo::Facts;
-    use crate::health::HealthMap;
-    use crate::load;
-
-    const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/good/failover");
-
-    /// A server of the example, at a quiet moment.
-    fn figures() -> Figures {
-        let loaded = load::zones(Path::new(EXAMPLE), &Arc::new(Facts::none()), Duration::from_secs(2));
-        let plan = loaded.plan.expect("the example is right");
-        let mut health = HealthMap::new(&plan.inventory);
-        crate::steering::judge_pools(&plan.inventory, &mut health);
-        let now = Moment(1_700_000_060_000);
-        let started = Moment(1_700_000_000_500);
-        Figures {
-            now,
-            wall: UNIX_EPOCH + Duration::from_millis(now.0),
-            answering: true,
-            snapshot: Arc::new(Snapshot { generation: 7, plan: Arc::new(plan), health }),
-            published: Moment(1_700_000_057_500),
-            traffic: Traffic::default(),
-            reloads: Reloads::since(started),
-            probes: Vec::new(),
-            databases: Vec::new(),
-            state: Writing::default(),
-        }
-    }
-
-    fn probe(name: &str, fresh: bool) -> ProbeStatus {
-        let age = Duration::from_millis(1500);
-        ProbeStatus { name: name.into(), region: RegionId(0), number: 1, age, fresh }
-    }
-
-    /// The text, read as strictly as OpenMetrics is written: every sample by its name and labels.
-    fn read(text: &str) -> HashMap<String, f64> {
-        let mut samples = HashMap::new();
-        let mut described = BTreeSet::new();
-        let mut family = (String::new(), "");
-        let mut lines = text.lines().peekable();
-        while let Some(line) = lines.next() {
-            if line == "# EOF" {
-                assert!(lines.peek().is_none(), "nothing comes after the end");
-                return samples;
-            } else if let Some(help) = line.strip_prefix("# HELP ") {
-                let name = help.split(' ').next().expect("a name");
-                assert!(described.insert(name.to_owned()), "{name} is described twice");
-            } else if let Some(kind) = line.strip_prefix("# TYPE ") {
-                let (name, kind) = kind.split_once(' ').expect("a name and a type");
-                assert!(described.contains(name) && name.starts_with("windrose_"), "{line}");
-                family = (name.to_owned(), kind);
-            } else {
-                let (series, value) = line.rsplit_once(' ').expect("a series and its value");
-                let suffix = match family.1 {
-                    "counter" => "_total",
-                    "info" => "_info",
-                    _ => "",
-                };
-                let name = series.split('{').next().expect("a name");
-                assert_eq!(name, format!("{}{suffix}", family.0), "{line} is out of its family");
-                let twice = samples.insert(series.to_owned(), value.parse().expect("a number"));
-                assert_eq!(twice, None, "{series} is there twice");
-            }
-        }
-        panic!("it has no end:\n{text}");
-    }
-
-    fn samples(figures: Figures) -> HashMap<String, f64> {
-        read(&figures.text().expect("a string takes everything"))
-    }
-
-    #[test]
-    fn a_quiet_server_tells_what_it_serves() {
-        let samples = samples(figures());
-        assert_eq!(samples["windrose_answering"], 1.0);
-        assert_eq!(samples["windrose_zones"], 1.0);
-        assert_eq!(samples["windrose_endpoints"], 3.0);
-        assert_eq!(samples["windrose_start_time_seconds"], 1_700_000_000.5);
-        assert_eq!(samples["windrose_last_good_reload_timestamp_seconds"], 1_700_000_000.5);
-        assert_eq!(samples["windrose_snapshot_generation"], 7.0);
-        assert_eq!(samples["windrose_snapshot_age_seconds"], 2.5);
-        assert_eq!(samples["windrose_pools_down"], 0.0);
-        let version = format!("windrose_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
-        assert_eq!(samples[&version], 1.0);
-    }
-
-    #[test]
-    fn queries_and_replies_are_told_by_transport() {
-        let mut udp = Stats { queries: 10, silenced: 1, truncated: 2, ..Stats::default() };
-        (udp.replies[0], udp.replies[3], udp.replies[9]) = (6, 2, 1);
-        let tcp = Stats { queries: 3, connections: 2, connections_refused: 1, ..Stats::default() };
-        let samples = samples(Figures { traffic: Traffic { udp, tcp }, ..figures() });
-        assert_eq!(samples["windrose_dns_queries_total{transport=\"udp\"}"], 10.0);
-        assert_eq!(samples["windrose_dns_queries_total{transport=\"tcp\"}"], 3.0);
-        assert_eq!(samples["windrose_dns_replies_total{transport=\"udp\",rcode=\"NXDOMAIN\"}"], 2.0);
-        assert_eq!(samples["windrose_dns_replies_total{transport=\"udp\",rcode=\"other\"}"], 1.0);
-        assert_eq!(samples["windrose_dns_replies_total{transport=\"tcp\",rcode=\"NOERROR\"}"], 0.0);
-        assert_eq!(samples["windrose_dns_truncated_total{transport=\"udp\"}"], 2.0);
-        assert_eq!(samples["windrose_dns_silenced_total{transport=\"udp\"}"], 1.0);
-        assert_eq!(samples["windrose_dns_tcp_connections_total"], 2.0);
-        assert_eq!(samples["windrose_dns_tcp_connections_refused_total"], 1.0);
-    }
-
-    #[test]
-    fn verdicts_and_pools_are_counted() {
-        let mut figures = figures();
-        let Snapshot { plan, health, .. } = Arc::make_mut(&mut figures.snapshot);
-        let slots: usize = Family::BOTH
-            .into_iter()
-            .map(|family| plan.inventory.endpoints.iter().filter(|one| one.serves(family)).count())
-            .sum::<usize>()
-            * plan.inventory.regions.len();
-        for endpoint in 0..plan.inventory.endpoints.len() {
-            let standing = health.endpoint_mut(EndpointId::at(endpoint), RegionId(0), Family::V4);
-            *standing = Standing { verdict: Verdict::Down, stale: true, moving: true, ..Standing::default() };
-        }
-        crate::steering::judge_pools(&plan.inventory, health);
-        let samples = samples(figures);
-        assert_eq!(samples["windrose_verdicts{verdict=\"down\"}"], 3.0);
-        let unknown = samples["windrose_verdicts{verdict=\"unknown\"}"];
-        assert_eq!(unknown + samples["windrose_verdicts{verdict=\"up\"}"], slots as f64 - 3.0);
-        assert_eq!(samples["windrose_verdicts_stale"], 3.0);
-        assert_eq!(samples["windrose_verdicts_moving"], 3.0);
-        assert_eq!(samples["windrose_verdicts_controlled"], 0.0);
-        assert_eq!(samples["windrose_pools_down"], 1.0);
-    }
-
-    #[test]
-    fn reloads_are_counted_and_a_refused_one_is_told_until_a_good_one() {
-        let mut reloads = Reloads::since(Moment(1_000));
-        reloads.count(true, Moment(2_000));
-        reloads.count(false, Moment(3_000));
-        let refused = samples(Figures { reloads: reloads.clone(), ..figures() });
-        assert_eq!(refused["windrose_reloads_total{result=\"good\"}"], 1.0);
-        assert_eq!(refused["windrose_reloads_total{result=\"refused\"}"], 1.0);
-        assert_eq!(refused["windrose_last_good_reload_timestamp_seconds"], 2.0);
-        assert_eq!(refused["windrose_last_reload_refused"], 1.0);
-        reloads.count(true, Moment(4_000));
-        assert_eq!(samples(Figures { reloads, ..figures() })["windrose_last_reload_refused"], 0.0);
-    }
-
-    #[test]
-    fn more_probes_than_a_thousand_are_only_counted() {
-        let probes: Vec<_> = (0..1200).map(|number| probe(&format!("p{number}"), number % 2 == 0)).collect();
-        let samples = samples(Figures { probes, ..figures() });
-        assert_eq!(samples["windrose_probes"], 1200.0);
-        assert_eq!(samples["windrose_probes_fresh"], 600.0);
-        let ages = samples.keys().filter(|series| series.starts_with("windrose_probe_age_seconds{"));
-        assert_eq!(ages.count(), PROBES_SHOWN_MAX);
-    }
-
-    #[test]
-    fn a_name_cannot_break_out_of_its_label() {
-        let probes = vec![probe("a\"} 1\nb\\", true)];
-        let samples = samples(Figures { probes, ..figures() });
-        let series = samples.keys().find(|series| series.starts_with("windrose_probe_fresh{"));
-        assert!(series.expect("told").contains(r#"probe="a\"} 1\nb\\""#), "{series:?}");
-    }
-
-    #[test]
-    fn geo_databases_tell_their_size_and_age_once_each() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = |name: &str| directory.path().join(name);
-        let ranges =
-            "# Generated: Wed, 01 Nov 2023 00:00:00 GMT\n1.0.0.0,1.0.0.255,AU\n1.0.1.0,1.0.1.255,DE\n";
-        std::fs::write(path("ranges"), ranges).expect("written");
-        let config = "[geo]\ndatabases = [\"ranges\", \"missing.mmdb\", \"ranges\"]\n";
-        std::fs::write(path("windrose.toml"), config).expect("written");
-        let (site, _) = load::machine(Some(&path("windrose.toml"))).expect("it is right");
-        let start = figures();
-        let databases = load::Databases::open(&site, start.wall).held().to_vec();
-        let samples = samples(Figures { databases, ..start });
-        let of = |metric: &str, name: &str| {
-            samples.get(&format!("windrose_geo_database_{metric}{{path=\"{}\"}}", path(name).display()))
-        };
-        assert_eq!(of("bytes", "ranges"), Some(&(ranges.len() as f64)));
-        assert_eq!(of("networks", "ranges"), Some(&2.0));
-        assert_eq!(of("loaded_timestamp_seconds", "ranges"), Some(&1_700_000_060.0));
-        assert_eq!(of("age_seconds", "ranges"), Some(&1_203_260.0));
-        assert_eq!((of("trouble", "ranges"), of("trouble", "missing.mmdb")), (Some(&0.0), Some(&1.0)));
-        assert_eq!(of("bytes", "missing.mmdb"), None);
-    }
-
-    #[test]
-    fn a_state_that_cannot_be_written_is_told() {
-        let state = Writing { error: Some("disk full".into()), failures: 3 };
-        let samples = samples(Figures { state, ..figures() });
-        assert_eq!(samples["windrose_state_write_failing"], 1.0);
-        assert_eq!(samples["windrose_state_write_failures_total"], 3.0);
-    }
-}
+mod tests;
