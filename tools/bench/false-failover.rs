@@ -177,6 +177,9 @@ fn bound(count: u64, days: u64) -> String {
         })
     };
     let (mut low, mut high) = (count as f64, 2.0 * count as f64 + 10.0);
+    if count > EXACT_MAX {
+        return format!("{:.4}", (low + 1.645 * low.sqrt()) / days as f64);
+    }
     for _ in 0..60 {
         let middle = (low + high) / 2.0;
         if chance_of_fewer(middle) > 0.05 { low = middle } else { high = middle }
@@ -211,3 +214,6 @@ const DAYS: u64 = 1_000;
 /// One of so many days is enough for those that have no bar.
 const DAYS_OF_THE_OTHERS: u64 = 10;
 const DEATHS: u64 = 1_000;
+
+/// Beyond so many a Poisson distribution is as good as a normal one, and cheaper.
+const EXACT_MAX: u64 = 300;
