@@ -316,7 +316,7 @@ pub struct Pool {
     /// Whether the client subnet is believed; else the source address counts.
     pub client_subnet: bool,
     /// Orders in which members are tried, as indexes into `members`. `failover`: as written. `nearest` and
-    /// `latency`: by distance. `geo`: those whose rule holds the region, most specific first, then the default
+    /// `latency`: by distance (but those that were measured first, see [`crate::health::Measured`]). `geo`: those whose rule holds the region, most specific first, then the default
     /// member (with `fence`: only if no rule holds it). `weighted`, `all`: as written; the draw decides.
     pub orders: Vec<Box<[u16]>>,
     /// Index [`SituationId`]: an order, as an index into `orders`, that has the members of such clients. For
@@ -422,7 +422,7 @@ pub enum Policy {
     Weighted,
     /// The closest to the client that is up.
     Nearest,
-    /// The lowest round-trip time seen from the client's region; until that is measured, as `nearest`.
+    /// The lowest round-trip time seen from the client's region; what is not measured comes after, as `nearest`.
     Latency,
     /// By the client's region.
     Geo,

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,9 @@ pub struct Standing {
     pub since: Option<Moment>,
     /// What the endpoint says of itself in this region; `None`: nothing but `up`.
     pub agent: Option<Agent>,
+    /// Its smoothed round-trip time from this region, in microseconds: the median of the region's probes, as they
+    /// last measured. `None`: none did, or no pool goes by it.
+    pub rtt_us: Option<u32>,
 }
 
 impl Standing {
@@ -110,6 +114,38 @@ pub struct Slot {
     pub family: Family,
 }
 
+/// The members of a `latency` pool whose round-trip time is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Measured {
+    order: Box<[(u16, u32)]>,
+    /// Index: a member.
+    known: Box<[bool]>,
+}
+
+impl Measured {
+    /// Members and their round-trip times in microseconds, the first of which is tried first; of so many members
+    /// in all.
+    pub fn new(order: Box<[(u16, u32)]>, members: usize) -> Self {
+        let mut known = vec![false; members];
+        for (member, _) in &order {
+            known[usize::from(*member)] = true;
+        }
+        Self { order, known: known.into() }
+    }
+
+    /// Members and their round-trip times in microseconds, with bias, in the order in which they are tried.
+    #[inline]
+    pub fn order(&self) -> &[(u16, u32)] {
+        &self.order
+    }
+
+    /// Whether a member is one of them.
+    #[inline]
+    pub fn knows(&self, member: u16) -> bool {
+        self.known.get(usize::from(member)).copied().unwrap_or(false)
+    }
+}
+
 /// The decision on a pool for one class of clients and family, where no draw can change it: this one endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ready {
@@ -133,6 +169,8 @@ pub struct HealthMap {
     holds: HashSet<Slot, FixedState>,
     /// Recovered members that do not have all of their weight yet, and how many tenths of it they have.
     ramps: HashMap<Slot, u8, FixedState>,
+    /// The members of `latency` pools that were measured.
+    measured: HashMap<(PoolId, SituationId, Family), Arc<Measured>, FixedState>,
     /// Empty until [`crate::steering::prepare`] has worked it out, and after every change.
     ready: Vec<Option<Ready>>,
     /// Index [`PoolId`]: where its part of `ready` begins.
@@ -157,8 +195,8 @@ impl HealthMap {
         let situations = inventory.situations.len();
         let pools = vec![PoolStanding::default(); inventory.pools.len() * situations * 2];
         let (ready, ready_from) = (Vec::new(), Vec::new());
-        let (holds, ramps) = (HashSet::default(), HashMap::default());
-        Self { regions, situations, endpoints, pools, holds, ramps, ready, ready_from }
+        let (holds, ramps, measured) = (HashSet::default(), HashMap::default(), HashMap::default());
+        Self { regions, situations, endpoints, pools, holds, ramps, measured, ready, ready_from }
     }
 
     /// The standing of an endpoint for clients of a region.
@@ -209,6 +247,24 @@ impl HealthMap {
     pub fn ramps_mut(&mut self) -> &mut HashMap<Slot, u8, FixedState> {
         self.ready.clear();
         &mut self.ramps
+    }
+
+    /// The members of a `latency` pool that were measured from where these clients are.
+    #[inline]
+    pub fn measured(&self, id: PoolId, situation: SituationId, family: Family) -> Option<&Arc<Measured>> {
+        self.measured.get(&(id, situation, family))
+    }
+
+    /// To be written by [`crate::steering::order_by_latency`].
+    pub fn set_measured(
+        &mut self,
+        id: PoolId,
+        situation: SituationId,
+        family: Family,
+        measured: Arc<Measured>,
+    ) {
+        self.ready.clear();
+        self.measured.insert((id, situation, family), measured);
     }
 
     /// The decision on a pool for clients of a class, if it was worked out beforehand.

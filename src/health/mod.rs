@@ -14,7 +14,7 @@ mod tracker;
 mod vote;
 
 pub use guard::{Denied, Guard};
-pub use map::{Control, HealthMap, PoolStanding, Ready, Slot, Standing, TENTHS, Verdict};
+pub use map::{Control, HealthMap, Measured, PoolStanding, Ready, Slot, Standing, TENTHS, Verdict};
 pub use report::{Agent, Kind, Opinion, Report, TargetReport};
 pub use tracker::{Outcome, Tracker, TrackerSettings, Turn};
 pub use vote::{Basis, Evidence, Vote, judge};

@@ -16,6 +16,7 @@ mod cases;
 mod facts;
 mod flaps;
 mod holds;
+mod latency;
 mod probes;
 mod ramps;
 mod slots;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 pub use cases::{Case, SavedCase};
 pub use facts::{Fact, describe};
+pub use latency::SavedOrder;
 pub use slots::SavedSlot;
 pub use state::{SavedFlaps, SavedVerdict, State};
 
@@ -36,7 +38,7 @@ use crate::health::{Control, HealthMap, Report, Verdict};
 use crate::model::{Moment, RegionId};
 use crate::plan::Plan;
 use crate::snapshot::Snapshot;
-use crate::steering::{judge_pools, prepare};
+use crate::steering::{judge_pools, order_by_latency, prepare};
 use facts::{flapping, turned};
 use flaps::Flaps;
 use holds::Holds;
@@ -139,6 +141,7 @@ impl Keeper {
         words::obey(&mut map, inventory);
         overlay(&mut map, &controls, &names, inventory);
         judge_pools(inventory, &mut map);
+        latency::restore(&mut map, &state.orders, inventory, &names);
         let mut keeper = Self {
             holds: Holds::restore(&state.holds, inventory, &names, now),
             flaps,
@@ -200,6 +203,7 @@ impl Keeper {
             holds: self.holds.save(&self.plan.inventory),
             flaps: self.flaps.save(&self.plan.inventory),
             ramps: self.ramps.save(&self.plan.inventory),
+            orders: latency::save(&self.map, &self.plan.inventory),
         }
     }
 
@@ -245,8 +249,10 @@ impl Keeper {
         let inventory = &plan.inventory;
         let names = Names::of(inventory);
         self.seen = carry(&self.seen, (old, &self.names), inventory);
+        let orders = latency::save(&self.map, old);
         self.map = carry(&self.map, (old, &self.names), inventory);
         judge_pools(inventory, &mut self.map);
+        latency::restore(&mut self.map, &orders, inventory, &names);
         self.holds = Holds::restore(&self.holds.save(old), inventory, &names, now);
         self.flaps = Flaps::restore(&self.flaps.save(old), inventory, &names, now);
         self.ramps = Ramps::restore(&self.ramps.save(old), inventory, &names, now);
@@ -264,6 +270,7 @@ impl Keeper {
         let votes = self.probes.votes(now);
         let mut seen = of_checks(inventory, &votes, &self.seen, now);
         words::write(&mut seen, inventory, &votes, &self.seen);
+        latency::write(&mut seen, inventory, &votes, &self.seen);
         let flaps = self.flaps.follow((&self.seen, &seen), inventory, now);
         facts.extend(flapping(&flaps, inventory));
         self.seen = seen;
@@ -273,6 +280,7 @@ impl Keeper {
         overlay(&mut map, &self.controls, &self.names, inventory);
         date(&mut map, &self.map, &self.spoken, inventory, now);
         judge_pools(inventory, &mut map);
+        order_by_latency(inventory, &self.map, &mut map);
         let released = self.holds.follow((&self.map, &map), spoke, inventory, now);
         self.holds.write(&mut map);
         self.ramps.follow(&self.map, &mut map, inventory, now);

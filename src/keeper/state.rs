@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::health::{Agent, Control, HealthMap, Standing, Verdict};
 use crate::keeper::cases::SavedCase;
+use crate::keeper::latency::SavedOrder;
 use crate::keeper::probes::Names;
 use crate::keeper::slots::SavedSlot;
 use crate::keeper::verdicts::{endpoints, regions};
@@ -33,6 +34,9 @@ pub struct State {
     /// Who is starting slowly.
     #[serde(default)]
     pub ramps: Vec<SavedSlot>,
+    /// The orders of `latency` pools.
+    #[serde(default)]
+    pub orders: Vec<SavedOrder>,
 }
 
 /// One verdict, by names.
@@ -53,6 +57,9 @@ pub struct SavedVerdict {
     /// What the endpoint said of itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<Agent>,
+    /// Its round-trip time from there, in microseconds, if a pool goes by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtt_us: Option<u32>,
 }
 
 /// The changes of late of one verdict of the checks, by names.
@@ -72,7 +79,7 @@ pub(super) fn save_verdicts(seen: &HealthMap, inventory: &Inventory) -> Vec<Save
     for (id, endpoint) in endpoints(inventory) {
         for region in regions(inventory) {
             for family in watched(endpoint) {
-                let Standing { verdict, since, agent, .. } = *seen.endpoint(id, region, family);
+                let Standing { verdict, since, agent, rtt_us, .. } = *seen.endpoint(id, region, family);
                 let Some(address) = endpoint.address(family) else { continue };
                 if verdict != Verdict::Unknown {
                     saved.push(SavedVerdict {
@@ -83,6 +90,7 @@ pub(super) fn save_verdicts(seen: &HealthMap, inventory: &Inventory) -> Vec<Save
                         verdict,
                         since,
                         agent,
+                        rtt_us,
                     });
                 }
             }
@@ -113,6 +121,7 @@ pub(super) fn restore_verdicts(
             standing.since = saved.since.map(|since| since.min(now));
             standing.stale = true;
             standing.agent = saved.agent;
+            standing.rtt_us = saved.rtt_us;
         }
     }
     seen

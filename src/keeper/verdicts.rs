@@ -162,6 +162,7 @@ fn conclude(ballots: &[Ballot], region: RegionId, last: &Standing, now: Moment) 
                 evidence: Evidence { basis: Basis::Kept, ..Evidence::default() },
                 since: last.since,
                 agent: last.agent,
+                rtt_us: last.rtt_us,
             }
         }
         Some((voted, evidence)) => {
@@ -175,6 +176,7 @@ fn conclude(ballots: &[Ballot], region: RegionId, last: &Standing, now: Moment) 
                 evidence,
                 since,
                 agent: last.agent,
+                rtt_us: last.rtt_us,
             }
         }
     }

@@ -116,6 +116,7 @@ mod tests {
                 verdict: Verdict::Down,
                 since: Some(Moment(900)),
                 agent: Some(Agent::Drain),
+                rtt_us: Some(12_000),
             }],
             controls: vec![("iad".into(), Control::Drain)],
             ..State::default()

@@ -66,7 +66,7 @@ struct Held {
     last: Option<Kind>,
     /// Checks in a row that said nothing.
     void: u32,
-    /// Of the last check that passed.
+    /// Of the checks that passed, smoothed.
     rtt: Option<Duration>,
     certificate_end: Option<i64>,
     /// When it was last said that the certificate ends soon.
@@ -228,7 +228,7 @@ impl Held {
         self.last = Some(outcome.kind);
         self.void = 0;
         if outcome.kind.is_ok() {
-            self.rtt = outcome.rtt;
+            self.rtt = outcome.rtt.map(|rtt| smoothed(self.rtt, rtt)).or(self.rtt);
         }
         self.certificate_end = outcome.certificate_end.or(self.certificate_end);
         self.tracker.observe(outcome.kind.is_ok(), now)
@@ -283,6 +283,15 @@ async fn contained(check: &Arc<Check>) -> Result<Outcome, NotRun> {
     }
 }
 
+/// The round-trip time to hold once another is measured: the first as it is, then moved by an eighth of the
+/// difference.
+fn smoothed(held: Option<Duration>, measured: Duration) -> Duration {
+    held.map_or(measured, |held| (held * (SMOOTHING - 1) + measured) / SMOOTHING)
+}
+
+/// TCP's factor for SRTT (RFC 6298 section 2): one late reply changes little, a lasting change is seen within a
+/// dozen checks.
+const SMOOTHING: u32 = 8;
 /// A certificate's end is warned of so often.
 const WARNING_PACE: Duration = Duration::from_secs(86_400);
 /// After so many checks in a row that said nothing there is no opinion: what is held is too old.
@@ -352,6 +361,15 @@ mod tests {
         let report = target.report(shared.clock.now(), &shared);
         assert_eq!((report.opinion, report.last), (Opinion::Down, Some(Kind::Refused)));
         assert_eq!((report.rtt_us, report.certificate_end), (Some(1500), Some(4_000_000_000)));
+    }
+
+    #[test]
+    fn a_round_trip_time_follows_what_is_measured_slowly() {
+        let ms = Duration::from_millis;
+        assert_eq!(smoothed(None, ms(16)), ms(16), "the first as it is");
+        assert_eq!(smoothed(Some(ms(16)), ms(96)), ms(26));
+        let lasting = (0..24).fold(ms(16), |held, _| smoothed(Some(held), ms(96)));
+        assert!(lasting > ms(92) && lasting < ms(96));
     }
 
     #[tokio::test]

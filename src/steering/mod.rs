@@ -16,6 +16,7 @@
 //! | `weighted`, and its sticky form | `weighted` |
 //! | `all` | `all` |
 //! | when a pool is up | `judge` |
+//! | `latency`: in which order | `latency` |
 //! | which treatment a client gets, and how far that holds | `whereabouts` |
 //!
 //! Pure: the draw is an argument, health is a finished map. What was looked at is told to a [`Trace`];
@@ -25,6 +26,7 @@
 mod all;
 mod decide;
 mod judge;
+mod latency;
 mod ordered;
 #[cfg(test)]
 mod tests;
@@ -37,5 +39,6 @@ mod whereabouts;
 
 pub use decide::{Decision, Outcome, Request, decide, prepare};
 pub use judge::judge_pools;
+pub use latency::order_by_latency;
 pub use trace::{Skip, Step, Trace};
 pub use whereabouts::Whereabouts;

@@ -1,4 +1,4 @@
-//! Policies `failover`, `nearest` and `geo`: the first member that will do, in an order known beforehand.
+//! Policies `failover`, `nearest`, `geo` and `latency`: the first member that will do, in an order known beforehand.
 
 use crate::model::PoolId;
 use crate::steering::walk::Walk;
@@ -15,7 +15,7 @@ impl<T: Trace> Walk<'_, T> {
         let mut waiting = false;
         let mut proves_standby = !self.last_resort && ((draw >> 32) as u32) < pool.trickle;
         let mut put_last = None;
-        for member in self.candidates(pool) {
+        for member in self.in_turn(id) {
             if taken == wanted || self.full() {
                 break;
             }
@@ -47,7 +47,7 @@ impl<T: Trace> Walk<'_, T> {
     /// Picks among members that wait for their failback; returns how many.
     fn pick_held(&mut self, id: PoolId, wanted: u8) -> u8 {
         let mut taken = 0;
-        for member in self.candidates(self.pool(id)) {
+        for member in self.in_turn(id) {
             if taken == wanted || self.full() {
                 break;
             }

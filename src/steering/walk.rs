@@ -141,6 +141,17 @@ impl<'w, T: Trace> Walk<'w, T> {
         in_order(order, if everybody { pool.members.len() } else { order.len() })
     }
 
+    /// The same, but for `latency` pools first those that were measured, as they were.
+    pub fn in_turn(&self, id: PoolId) -> impl Iterator<Item = u16> + Clone + use<'w, T> {
+        let pool = self.pool(id);
+        let Treatment { situation, .. } = self.treatment(pool);
+        let by_latency = pool.policy == Policy::Latency;
+        let measured = by_latency.then(|| self.health.measured(id, situation, self.request.family)).flatten();
+        let order = measured.map_or(&[][..], |measured| measured.order());
+        let is_left = move |member: &u16| !measured.is_some_and(|measured| measured.knows(*member));
+        order.iter().map(|(member, _)| *member).chain(self.candidates(pool).filter(is_left))
+    }
+
     /// Whether a member may be picked, or why not.
     #[inline]
     pub fn look(&self, id: PoolId, member: u16) -> Result<(), Skip> {

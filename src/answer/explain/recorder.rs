@@ -8,7 +8,7 @@ use crate::answer::explain::{Decided, Fate, Finding, Lookup, MemberLook, PoolLoo
 use crate::answer::trace::{How, Trace};
 use crate::geo;
 use crate::health::{Slot, TENTHS, Verdict};
-use crate::model::{Coordinates, Family, MapId, Member, Pool, PoolId, RegionId, Treatment, Use};
+use crate::model::{Coordinates, Family, MapId, Member, Policy, Pool, PoolId, RegionId, Treatment, Use};
 use crate::plan::zone::name::show;
 use crate::plan::{Steered, SteeredId};
 use crate::snapshot::Snapshot;
@@ -117,7 +117,7 @@ impl Recorder<'_> {
             place: self.place_for(pool),
             as_if_up: self.as_if_up,
             members: Vec::new(),
-            notes: Vec::new(),
+            notes: self.times(id).into_iter().collect(),
         }
     }
 
@@ -245,10 +245,30 @@ impl Recorder<'_> {
         }
     }
 
+    /// The round-trip times that a `latency` pool goes by.
+    fn times(&self, id: PoolId) -> Option<String> {
+        let Snapshot { plan, health, .. } = self.snapshot;
+        let inventory = &plan.inventory;
+        let pool = &inventory.pools[id.index()];
+        let Treatment { region, situation, .. } = self.treatment(pool);
+        let region = &inventory.regions[region.index()].name;
+        let measured = health.measured(id, situation, self.family).map_or(&[][..], |known| known.order());
+        let time = |(member, rtt_us): &(u16, u32)| {
+            let Member { picks, bias, .. } = pool.members[usize::from(*member)];
+            words::Time { name: inventory.name_of(picks), rtt_us: *rtt_us, bias }
+        };
+        let times: Vec<words::Time<'_>> = measured.iter().take(UNNEEDED_MAX).map(time).collect();
+        (pool.policy == Policy::Latency).then(|| words::times(&times, region))
+    }
+
     /// With the members that were not looked at: who would be next.
     fn completed(&self, id: PoolId, mut look: PoolLook) -> PoolLook {
         let pool = &self.snapshot.plan.inventory.pools[id.index()];
-        for &member in pool.order_of(self.treatment(pool)).iter().take(UNNEEDED_MAX) {
+        let treatment = self.treatment(pool);
+        let measured = self.snapshot.health.measured(id, treatment.situation, self.family);
+        let measured = measured.map_or(&[][..], |measured| measured.order());
+        let first = measured.iter().map(|(member, _)| member);
+        for &member in first.chain(pool.order_of(treatment)).take(UNNEEDED_MAX) {
             let next = self.look_at_member(id, member, Fate::Unneeded);
             if look.members.iter().all(|known| known.name != next.name) {
                 look.members.push(next);

@@ -123,6 +123,38 @@ pub(super) fn evidence(standing: &Standing, endpoint: &Endpoint, family: Family,
     words
 }
 
+/// The round-trip time of a member.
+pub(super) struct Time<'t> {
+    /// Who.
+    pub(super) name: &'t str,
+    /// Microseconds, with bias.
+    pub(super) rtt_us: u32,
+    /// What the operator added.
+    pub(super) bias: i8,
+}
+
+/// What a `latency` pool goes by: the times of its members in the order in which they are tried.
+pub(super) fn times(times: &[Time<'_>], region: &str) -> String {
+    let Some(first) = times.first() else {
+        return "by distance: not measured from the client's region".into();
+    };
+    let time = |Time { name, rtt_us, bias }: &Time<'_>| {
+        let bias = if *bias == 0 { String::new() } else { format!(" with bias {bias}") };
+        format!("{name} {}{bias}", milliseconds(*rtt_us))
+    };
+    let mut words =
+        format!("measured from {region}: {}", times.iter().map(time).collect::<Vec<_>>().join(", "));
+    if times.iter().any(|other| other.rtt_us < first.rtt_us) {
+        words += &format!(" ({} stays first: nobody is better by 10 % and by 5 ms)", first.name);
+    }
+    words
+}
+
+fn milliseconds(us: u32) -> String {
+    let digits = if us < 10_000 { 1 } else { 0 };
+    format!("{:.digits$} ms", f64::from(us) / 1000.0)
+}
+
 /// Why a member was passed over.
 pub(super) fn passed_over(reason: Skip, family: Family) -> String {
     match reason {

@@ -32,7 +32,7 @@ impl Judged<'_> {
         self.some_weight_is_not_zero(found);
         self.a_cname_is_alone(found);
         match self.pool.policy {
-            Policy::Nearest | Policy::Latency => self.members_have_a_place(found),
+            Policy::Nearest | Policy::Latency => self.members_can_be_ordered(found),
             Policy::Geo => {
                 self.members_have_a_rule(found);
                 self.a_fence_is_closed(found);
@@ -100,16 +100,28 @@ impl Judged<'_> {
         found.push(Diagnostic::error("cname-in-set", place, message).hint(hint));
     }
 
-    fn members_have_a_place(&self, found: &mut Vec<Diagnostic>) {
+    /// By their place; in a `latency` pool by what checks measure, and by their place until they did.
+    fn members_can_be_ordered(&self, found: &mut Vec<Diagnostic>) {
         for (member, draft) in self.pool.members.iter().zip(&self.draft.members) {
             let Use::Endpoint(id) = member.picks else { continue };
             let endpoint = &self.endpoints[id.index()];
-            if endpoint.at.is_none() && endpoint.region.is_none() {
-                let message = format!("nobody knows where `{}` is: it is tried last", endpoint.name);
-                let hint = format!("add `region` or `at` to [endpoints.{}]", endpoint.name);
-                found
-                    .push(Diagnostic::warning("no-place", self.place(&draft.spec.picks), message).hint(hint));
-            }
+            let name = &endpoint.name;
+            let by_latency = self.pool.policy == Policy::Latency;
+            let placed = endpoint.at.is_some() || endpoint.region.is_some();
+            let (code, message, hint) = if by_latency && endpoint.monitored() || placed && !by_latency {
+                continue;
+            } else if placed {
+                let message = format!("nothing measures `{name}`: it is tried after those that are measured");
+                (
+                    "unmeasured",
+                    message,
+                    "only endpoints with addresses and `monitors` are measured".to_owned(),
+                )
+            } else {
+                let message = format!("nobody knows where `{name}` is: it is tried last");
+                ("no-place", message, format!("add `region` or `at` to [endpoints.{name}]"))
+            };
+            found.push(Diagnostic::warning(code, self.place(&draft.spec.picks), message).hint(hint));
         }
     }
 
@@ -259,6 +271,22 @@ mod tests {
              [pools.outer]\npolicy = \"all\"\nmembers = [\"fra\", \"inner\"]\n"
         ));
         assert_eq!(compiled.codes(), ["cname-in-set"]);
+    }
+
+    #[test]
+    fn latency_warns_of_a_member_that_nothing_measures() {
+        let endpoints = "[monitors.m]\ntype = \"tcp\"\nport = 80\n\
+             [endpoints.measured]\nipv4 = \"192.0.2.1\"\nmonitors = [\"m\"]\n\
+             [endpoints.placed]\ncname = \"cdn.example.net.\"\nat = [0, 0]\n\
+             [endpoints.neither]\ncname = \"cdn.example.net.\"\n";
+        let codes = |member: &str| {
+            let pool = format!("[pools.p]\npolicy = \"latency\"\nmembers = [\"{member}\"]\n");
+            let names = "[names.www]\npool = \"p\"\n";
+            compile(&format!("{endpoints}{pool}{names}")).codes()
+        };
+        assert!(!codes("measured").contains(&"no-place"), "{:?}", codes("measured"));
+        assert!(codes("placed").contains(&"unmeasured"), "{:?}", codes("placed"));
+        assert!(codes("neither").contains(&"no-place"), "{:?}", codes("neither"));
     }
 
     #[test]
