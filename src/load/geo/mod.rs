@@ -73,8 +73,9 @@ impl Database {
             lacks if lacks.is_empty() => String::new(),
             lacks => format!("; it cannot tell {}", lacks.join(", ")),
         };
-        let Self { kind, path, networks, .. } = self;
-        format!("{kind} at {}, {age}, {networks} networks{lacks}", path.display())
+        let Self { kind, path, networks, bytes, .. } = self;
+        let size = bytes.div_ceil(1024);
+        format!("{kind} at {}, {age}, {networks} networks in {size} KiB{lacks}", path.display())
     }
 }
 
