@@ -97,8 +97,8 @@ pub struct TargetReport {
     pub moving: bool,
     /// How the last check ended; `None`: no check has ended yet.
     pub last: Option<Kind>,
-    /// Smoothed round-trip time of good checks, in microseconds: the time to connect (for https, the handshake
-    /// included). The first as it is; then each moves what was by an eighth of the difference, as TCP's SRTT
+    /// Smoothed round-trip time of good checks, in microseconds: the time to connect, or of the reply where nothing
+    /// is connected. The first as it is; then each moves what was by an eighth of the difference, as TCP's SRTT
     /// (RFC 6298 section 2).
     pub rtt_us: Option<u32>,
     /// For how long the opinion has been held, in milliseconds.

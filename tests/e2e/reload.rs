@@ -57,6 +57,26 @@ fn check_says_what_is_wrong_with_status_2() {
     assert_eq!(served.status.code(), Some(2), "nor does it start");
 }
 
+#[test]
+fn an_endpoint_that_this_machine_denies_its_probe_is_a_warning_and_never_down() {
+    let world = World::new("[probe]\ndeny = [\"127.0.0.0/8\"]\nsettle = \"0s\"\n");
+    world.write_zone("example.org.zone", ZONE);
+    world.write_zone(
+        "example.org.toml",
+        "[regions.all]\ndefault = true\n[monitors.web]\ntype = \"tcp\"\nport = 1\ninterval = \"100ms\"\nfall = 1\n\
+         [endpoints.a]\nipv4 = \"127.0.0.1\"\nmonitors = [\"web\"]\n\
+         [pools.www]\npolicy = \"failover\"\nmembers = [\"a\"]\n[names.www]\npool = \"www\"\n",
+    );
+    let checked = world.run(&["check"]);
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert_eq!(checked.status.code(), Some(0), "{said}");
+    assert!(said.contains("endpoint `a`: 127.0.0.1 is in 127.0.0.0/8 of `[probe] deny`"), "{said}");
+    let server = world.serve();
+    let line = server.log.wait_for("not checked");
+    assert!(line.contains("127.0.0.1"), "{line}");
+    assert!(!server.log.text().contains("Down"), "{}", server.log.text());
+}
+
 /// Each configuration says in two zones which one it is: `x.a.test` is an alias to a name of `b.test` that
 /// only the same configuration has.
 fn write_configuration(world: &World, number: usize) {
