@@ -15,12 +15,13 @@ use crate::health::{Guard, Report};
 use crate::load::Site;
 use crate::model::Target;
 use crate::plan::Plan;
-use crate::probe::{self, Assignment};
+use crate::probe::{self, Assignment, Counts, Stats};
 
 /// A probe at work. Dropping this ends it.
 pub(super) struct Probing {
     /// What it says.
     pub(super) reports: mpsc::Receiver<Report>,
+    stats: Arc<Stats>,
     assignments: watch::Sender<Arc<[Assignment]>>,
     enabled: bool,
 }
@@ -29,6 +30,7 @@ impl Probing {
     /// Starts to check what a plan asks for. `instance` tells this process from another under the same name.
     pub(super) fn start(site: &Site, name: &str, instance: u64, plan: &Plan) -> Self {
         let settings = &site.machine.probe;
+        let stats = Arc::new(Stats::default());
         let config = probe::Config {
             name: name.into(),
             region: region(site, plan).into(),
@@ -37,18 +39,23 @@ impl Probing {
             concurrency: settings.concurrency,
             guard: guard(site),
             references: settings.references.clone(),
-            stats: Arc::default(),
+            stats: Arc::clone(&stats),
         };
         let enabled = settings.enabled;
         let (assignments, assigned) = watch::channel(checked(enabled, plan));
         let (sender, reports) = mpsc::channel(REPORTS_WAITING);
         tokio::spawn(keep_probing(config, assigned, sender));
-        Self { reports, assignments, enabled }
+        Self { reports, stats, assignments, enabled }
     }
 
     /// Checks what another plan asks for, from now on.
     pub(super) fn follow(&self, plan: &Plan) {
         self.assignments.send_replace(checked(self.enabled, plan));
+    }
+
+    /// How many of its checks said nothing.
+    pub(super) fn void(&self) -> Counts {
+        self.stats.counts()
     }
 }
 

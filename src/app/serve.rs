@@ -351,6 +351,7 @@ impl Server {
             answering: self.running.is_some(),
             snapshot: self.desk.cell.load_full(),
             probes: self.desk.keeper.probes(self.desk.clock.now()),
+            void: self.probing.void(),
             now: self.desk.clock.now(),
             last_reload: self.last_reload.as_deref(),
             reloads: &self.reloads,

@@ -17,6 +17,7 @@ use crate::health::{Basis, Standing};
 use crate::keeper::ProbeStatus;
 use crate::load::{Held, Site};
 use crate::model::{EndpointId, Family, Inventory, Moment, RegionId};
+use crate::probe;
 use crate::snapshot::Snapshot;
 use crate::spec::duration::display;
 
@@ -31,6 +32,8 @@ pub(super) struct View<'s> {
     pub(super) answering: bool,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) probes: Vec<ProbeStatus>,
+    /// Checks of this machine's own probe that said nothing.
+    pub(super) void: probe::Counts,
     pub(super) now: Moment,
     pub(super) last_reload: Option<&'s str>,
     pub(super) reloads: &'s Reloads,
@@ -79,6 +82,14 @@ fn text(view: &View<'_>) -> String {
         let fresh = if probe.fresh { "" } else { ", stale" };
         let _ =
             writeln!(text, "  probe       {region}/{}: heard {} ago{fresh}", probe.name, display(probe.age));
+    }
+    if view.void != probe::Counts::default() {
+        let probe::Counts { late, not_run, unconfirmed } = view.void;
+        let _ = writeln!(
+            text,
+            "  void checks {late} while this machine was late, {not_run} it could not run, {unconfirmed} without an \
+             answer of a reference"
+        );
     }
     if let Some(said) = view.last_reload {
         let _ = writeln!(text, "\nthe last reload was refused; what was served before goes on:\n{said}");
@@ -223,6 +234,11 @@ fn data(view: &View<'_>) -> Value {
         "generation": view.snapshot.generation,
         "queries": stats.queries,
         "answered": stats.answered(),
+        "void_checks": {
+            "late": view.void.late,
+            "not_run": view.void.not_run,
+            "unconfirmed": view.void.unconfirmed,
+        },
         "last_reload_error": view.last_reload,
         "state_error": view.state.error,
         "zones_version": view.zones_version,

@@ -10,7 +10,6 @@ use std::net::Ipv6Addr;
 use std::ops::Range;
 
 use super::{plain, value};
-use crate::spec::Spanned;
 use crate::spec::reader::{Key, ListOf, MISSING_KEY, NAME, Problem, TEXT, Table, Truth, Written, key};
 
 /// `[fleet]`. Paths are as written: relative to the file.
@@ -104,18 +103,15 @@ fn pair(
     (one, one_shape): (Key, Written<String>),
     (other, other_shape): (Key, Written<String>),
 ) -> Option<(Range<usize>, String, String)> {
-    let names = (one.name(), other.name());
-    let lone = |there: &Spanned<String>, lacks: &str| {
-        let problem = Problem::new(MISSING_KEY, format!("`{lacks}` is missing"));
-        (there.span.clone(), problem.hint(format!("`{}` and `{}` go together", names.0, names.1)))
-    };
-    match (table.optional(one, one_shape), table.optional(other, other_shape)) {
+    let names = [one.name(), other.name()];
+    let (lone, lacking) = match (table.optional(one, one_shape), table.optional(other, other_shape)) {
         (Some(one), Some(other)) => return Some((one.span, one.value, other.value)),
-        (Some(one), None) => Some(lone(&one, names.1)),
-        (None, Some(other)) => Some(lone(&other, names.0)),
-        (None, None) => None,
-    }
-    .map(|(span, problem)| table.error(span, problem));
+        (Some(one), None) => (one, names[1]),
+        (None, Some(other)) => (other, names[0]),
+        (None, None) => return None,
+    };
+    let problem = Problem::new(MISSING_KEY, format!("`{lacking}` is missing"));
+    table.error(lone.span, problem.hint(format!("`{}` and `{}` go together", names[0], names[1])));
     None
 }
 
