@@ -30,6 +30,7 @@ use crate::health::{PoolStanding, Standing, Verdict};
 use crate::keeper::ProbeStatus;
 use crate::load::{Current, Held};
 use crate::model::{ELSEWHERE, EndpointId, Family, Moment, PoolId, RegionId};
+use crate::probe::Counts;
 use crate::snapshot::Snapshot;
 
 /// How reading the files again went.
@@ -83,6 +84,7 @@ struct Figures {
     traffic: Traffic,
     reloads: Reloads,
     probes: Vec<ProbeStatus>,
+    void: Counts,
     databases: Vec<Held>,
     state: Writing,
     /// `None`: one machine alone.
@@ -137,6 +139,7 @@ impl Figures {
             traffic: view.traffic,
             reloads: view.reloads.clone(),
             probes: view.probes.clone(),
+            void: view.void,
             databases: view.databases.to_vec(),
             state: view.state.clone(),
             fleet: view.membership.map(|membership| Fleet::of(membership, view.zones_version)),
@@ -239,7 +242,11 @@ impl Figures {
         let ages = shown().map(|probe| (labels(probe), probe.age.as_secs_f64()));
         page.gauges("probe_age_seconds", "How long ago a probe was heard", ages)?;
         let freshness = shown().map(|probe| (labels(probe), truth(probe.fresh)));
-        page.gauges("probe_fresh", "Whether a probe's votes count", freshness)
+        page.gauges("probe_fresh", "Whether a probe's votes count", freshness)?;
+        let Counts { late, not_run, unconfirmed } = self.void;
+        let void = [("late", late), ("not_run", not_run), ("unconfirmed", unconfirmed)];
+        let void = void.map(|(reason, count)| ([("reason", reason)], count));
+        page.counters("checks_void", "Checks of this machine's own probe that said nothing", void)
     }
 
     fn write_databases(&self, page: &mut Page<'_>) -> fmt::Result {

@@ -28,6 +28,7 @@ fn figures() -> Figures {
         traffic: Traffic::default(),
         reloads: Reloads::since(started),
         probes: Vec::new(),
+        void: Counts::default(),
         databases: Vec::new(),
         state: Writing::default(),
         fleet: None,
