@@ -62,9 +62,8 @@ async fn ask_every<T>(
         if let Err(error) = socket.send(request).await {
             break Err(error);
         }
-        match timeout(pace, hear(socket, &mut heard, &mut read)).await {
-            Ok(ended) => break ended,
-            Err(_) => {}
+        if let Ok(ended) = timeout(pace, hear(socket, &mut heard, &mut read)).await {
+            break ended;
         }
     };
     if ended.as_ref().err().is_none_or(|error| error.kind() == io::ErrorKind::ConnectionRefused) {

@@ -12,7 +12,7 @@
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use h2::RecvStream;
 use h2::client::{Builder, Connection, SendRequest};
@@ -75,7 +75,11 @@ impl HealthCall {
         };
         if judged.is_ok() {
             // Says goodbye as far as that needs no waiting: the check has passed already.
-            std::future::poll_fn(|context| Poll::Ready(drop(connection.as_mut().poll(context)))).await;
+            let goodbye = |context: &mut Context<'_>| {
+                let _ = connection.as_mut().poll(context);
+                Poll::Ready(())
+            };
+            std::future::poll_fn(goodbye).await;
         }
         judged
     }
@@ -314,11 +318,13 @@ mod tests {
         *response.headers_mut() = mapped(&behaviour.header);
         let no_more = behaviour.body.is_none() && behaviour.trailers.is_none();
         let mut stream = reply.send_response(response, no_more).unwrap();
-        while behaviour.endless {
-            stream.reserve_capacity(1024);
-            match std::future::poll_fn(|context| stream.poll_capacity(context)).await {
-                Some(Ok(capacity)) => stream.send_data(vec![0; capacity].into(), false).unwrap(),
-                _ => return,
+        if behaviour.endless {
+            loop {
+                stream.reserve_capacity(1024);
+                match std::future::poll_fn(|context| stream.poll_capacity(context)).await {
+                    Some(Ok(capacity)) => stream.send_data(vec![0; capacity].into(), false).unwrap(),
+                    _ => return,
+                }
             }
         }
         if let Some(body) = behaviour.body {
