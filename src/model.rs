@@ -235,10 +235,24 @@ pub struct Endpoint {
     pub at: Option<Coordinates>,
     /// What is answered when it is chosen.
     pub reach: Reach,
-    /// The checks that must pass, by family (`targets[Family::index()]`). All must pass; none: always up.
+    /// The checks that look after it, by family (`targets[Family::index()]`). None: always up.
     pub targets: [Vec<TargetId>; 2],
+    /// Which of them must pass. Empty: all.
+    pub needs: Vec<Need>,
     /// When it counts as flapping, and what follows; `None`: never.
     pub flap: Option<Flap>,
+}
+
+/// What must pass of an endpoint's checks. The same for both families: where there are targets, they are those of
+/// the same monitors in the same order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// The group or the monitor, as the operator wrote it.
+    pub name: Box<str>,
+    /// Places in [`Endpoint::targets`]; at least one.
+    pub parts: Box<[usize]>,
+    /// So many of them must pass, 1..=`parts.len()`.
+    pub at_least: usize,
 }
 
 /// When an endpoint flaps, for a region and family: it then stays down until it is quiet.

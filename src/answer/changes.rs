@@ -21,7 +21,8 @@ use crate::answer::explain::records::presentation;
 use crate::answer::lookup::{A, AAAA};
 use crate::answer::{Client, Query, answer};
 use crate::model::{
-    Endpoint, Failback, Inventory, MapId, Member, MinUp, Monitor, Name, OnDown, Pool, Reach, Region, Use,
+    Endpoint, Failback, Inventory, MapId, Member, MinUp, Monitor, Name, Need, OnDown, Pool, Reach, Region,
+    Use,
 };
 use crate::plan::{Plan, Steered};
 use crate::snapshot::Snapshot;
@@ -258,6 +259,8 @@ fn of_endpoint(endpoint: &Endpoint, inventory: &Inventory) -> Settings {
         &*inventory.monitors[inventory.targets[target.index()].monitor.index()].name
     };
     let monitors: BTreeSet<&str> = endpoint.targets.iter().flatten().map(monitor).collect();
+    let need = |need: &Need| format!("{} of the {} of {}", need.at_least, need.parts.len(), need.name);
+    let needs: Vec<String> = endpoint.needs.iter().map(need).collect();
     vec![
         ("region", region.unwrap_or_default()),
         ("at", endpoint.at.map(|at| format!("[{}, {}]", at.latitude, at.longitude)).unwrap_or_default()),
@@ -265,6 +268,7 @@ fn of_endpoint(endpoint: &Endpoint, inventory: &Inventory) -> Settings {
         ("ipv6", v6),
         ("cname", cname),
         ("monitors", monitors.into_iter().collect::<Vec<_>>().join(", ")),
+        ("needs", needs.join(", ")),
     ]
 }
 

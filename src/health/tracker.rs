@@ -20,7 +20,7 @@
 
 use std::time::Duration;
 
-use crate::health::{Kind, Opinion};
+use crate::health::{Agent, Kind, Opinion};
 use crate::model::{Moment, Monitor};
 
 /// The part of a monitor that a tracker follows.
@@ -53,6 +53,8 @@ pub struct Outcome {
     pub detail: Option<Box<str>>,
     /// When the certificate ends, in seconds since 1970.
     pub certificate_end: Option<i64>,
+    /// What the endpoint said of itself, if its monitor asks for that and it replied.
+    pub agent: Option<Agent>,
 }
 
 /// An opinion changed.

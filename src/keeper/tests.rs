@@ -277,6 +277,26 @@ fn two_monitors_must_both_pass() {
 }
 
 #[test]
+fn of_a_group_so_many_must_pass() {
+    let mut world = twice_watched();
+    let any = Need { name: "any".into(), parts: Box::new([0, 1]), at_least: 1 };
+    world.inventory.endpoints[IAD.index()].needs = vec![any];
+    let mut told = Told::new(world);
+    let mut says = |number: u64, web: &str, api: &str| {
+        told.hear(number, both(number, web, api));
+        told.verdict(IAD, EU)
+    };
+    assert_eq!(says(1, "down", "unknown"), Verdict::Unknown);
+    assert_eq!(says(2, "up", "unknown"), Verdict::Up, "whatever the other will be");
+    assert_eq!(says(3, "down", "up"), Verdict::Up);
+    assert_eq!(says(4, "down", "down"), Verdict::Down);
+    assert_eq!(says(5, "down", "unknown"), Verdict::Down, "nobody says that it passes now");
+    assert_eq!(says(6, "unknown", "unknown"), Verdict::Down);
+    assert_eq!(says(7, "down", "up"), Verdict::Up);
+    assert_eq!(says(8, "down", "unknown"), Verdict::Unknown);
+}
+
+#[test]
 fn a_dead_endpoint_stays_down_over_a_restart_until_all_its_monitors_pass() {
     let mut told = Told::new(twice_watched());
     told.hear(1, both(1, "up", "down"));

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::health::{Basis, Control, Evidence, HealthMap, Standing, Verdict, Vote, judge};
 use crate::keeper::FRESH;
 use crate::keeper::probes::Names;
-use crate::model::{Endpoint, EndpointId, Family, Inventory, Moment, Reach, RegionId, TargetId};
+use crate::model::{Endpoint, EndpointId, Family, Inventory, Moment, Need, Reach, RegionId, TargetId};
 
 /// What the checks say of every endpoint. `votes` are those of each fresh probe, by target; `before` is
 /// what they said last, which stands where nobody votes.
@@ -28,7 +28,8 @@ pub(super) fn of_checks(
                 targets.iter().map(|target| Ballot::on(*target, votes, inventory)).collect();
             for region in regions(inventory) {
                 let last = before.endpoint(id, region, family);
-                *seen.endpoint_mut(id, region, family) = conclude(&ballots, region, last, now);
+                *seen.endpoint_mut(id, region, family) =
+                    conclude(&ballots, &endpoint.needs, region, last, now);
             }
         }
     }
@@ -119,6 +120,18 @@ fn same_place(old: &Endpoint, new: &Endpoint, family: Family) -> bool {
     same_reach && watched(old) == watched(new)
 }
 
+/// Up if enough targets are, Down if too few can be; `None`: those without a vote decide.
+fn met(parts: &[Judged], at_least: usize) -> Option<Verdict> {
+    let voted = |wanted| parts.iter().flatten().filter(|(verdict, ..)| *verdict == wanted).count();
+    if voted(Verdict::Up) >= at_least {
+        Some(Verdict::Up)
+    } else if parts.len() - voted(Verdict::Down) < at_least {
+        Some(Verdict::Down)
+    } else {
+        None
+    }
+}
+
 /// All votes on one target, and how many of them must say down.
 struct Ballot {
     votes: SmallVec<[Vote; 16]>,
@@ -133,21 +146,34 @@ impl Ballot {
     }
 }
 
-/// Down if any target is; Up if all are; else Unknown. What was stands where there is no vote on any, and
-/// a Down also where some are Up and some have no vote: nobody says yet that what failed passes now.
-fn conclude(ballots: &[Ballot], region: RegionId, last: &Standing, now: Moment) -> Standing {
+/// What was voted on one target: the verdict, whether it moves, and why; `None`: nothing.
+type Judged = Option<(Verdict, bool, Evidence)>;
+
+/// Down if any need cannot be met; Up if all are; else Unknown. What was stands where there is no vote on any, and
+/// a Down also where what has no vote yet decides: nobody says yet that what failed passes now.
+fn conclude(ballots: &[Ballot], needs: &[Need], region: RegionId, last: &Standing, now: Moment) -> Standing {
+    let judged: SmallVec<[Judged; 2]> =
+        ballots.iter().map(|ballot| judge(&ballot.votes, region, ballot.quorum)).collect();
+    let moving = judged.iter().flatten().any(|(_, moves, _)| *moves);
     let mut decisive: Option<(Verdict, Evidence)> = None;
-    let (mut moving, mut unvoted) = (false, false);
-    for ballot in ballots {
-        match judge(&ballot.votes, region, ballot.quorum) {
-            None => unvoted = true,
-            Some((verdict, moves, evidence)) => {
-                moving |= moves;
-                if decisive.is_none_or(|(held, _)| held == Verdict::Up && verdict == Verdict::Down) {
-                    decisive = Some((verdict, evidence));
-                }
-            }
+    let mut unvoted = false;
+    let mut weigh = |parts: &[Judged], at_least: usize| {
+        let met = met(parts, at_least);
+        unvoted |= met.is_none();
+        let voted = met.unwrap_or(Verdict::Up);
+        let speaks = parts.iter().flatten().find(|(verdict, ..)| met.is_none_or(|met| *verdict == met));
+        if let Some((_, _, evidence)) = speaks
+            && decisive.is_none_or(|(held, _)| held == Verdict::Up && voted == Verdict::Down)
+        {
+            decisive = Some((voted, *evidence));
         }
+    };
+    if needs.is_empty() {
+        judged.iter().for_each(|alone| weigh(std::slice::from_ref(alone), 1));
+    }
+    for need in needs {
+        let parts: SmallVec<[Judged; 4]> = need.parts.iter().map(|part| judged[*part]).collect();
+        weigh(&parts, need.at_least);
     }
     let stays_down = unvoted && last.verdict == Verdict::Down;
     match decisive.filter(|(voted, _)| *voted == Verdict::Down || !stays_down) {
@@ -178,6 +204,45 @@ fn conclude(ballots: &[Ballot], region: RegionId, last: &Standing, now: Moment) 
                 agent: last.agent,
                 rtt_us: last.rtt_us,
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Every way in which those without a vote may come to vote.
+    fn completions(votes: &[Option<bool>]) -> Vec<Vec<bool>> {
+        let mut all = vec![Vec::new()];
+        for vote in votes {
+            let ways = vote.map_or(vec![true, false], |up| vec![up]);
+            all = all.iter().flat_map(|start| ways.iter().map(|up| [&start[..], &[*up]].concat())).collect();
+        }
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn a_need_is_met_or_not_when_no_vote_to_come_can_change_it(
+            votes in prop::collection::vec(any::<Option<bool>>(), 1..7),
+            at_least in 1..7usize,
+        ) {
+            let at_least = at_least.min(votes.len());
+            let judged = |up: bool| (if up { Verdict::Up } else { Verdict::Down }, false, Evidence::default());
+            let parts: Vec<Judged> = votes.iter().map(|vote| vote.map(judged)).collect();
+            let enough = |votes: &Vec<bool>| votes.iter().filter(|up| **up).count() >= at_least;
+            let completions = completions(&votes);
+            let expected = if completions.iter().all(enough) {
+                Some(Verdict::Up)
+            } else if !completions.iter().any(enough) {
+                Some(Verdict::Down)
+            } else {
+                None
+            };
+            prop_assert_eq!(met(&parts, at_least), expected);
         }
     }
 }

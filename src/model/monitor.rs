@@ -60,6 +60,8 @@ pub enum Ask {
         headers: Vec<(Box<str>, Box<str>)>,
         /// What a good reply is.
         expect: Expect,
+        /// The header of the reply in which the endpoint says how much it wants, if it says so.
+        agent: Option<Box<str>>,
     },
     /// A DNS query that is answered as expected.
     Dns {
@@ -114,6 +116,14 @@ impl Ask {
             | Ask::Grpc { port, .. }
             | Ask::Udp { port, .. } => Some(*port),
             Ask::Icmp { .. } => None,
+        }
+    }
+
+    /// The header in which the endpoint says how much it wants, if it is asked.
+    pub fn agent(&self) -> Option<&str> {
+        match self {
+            Ask::Http { agent, .. } => agent.as_deref(),
+            _ => None,
         }
     }
 

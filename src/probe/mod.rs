@@ -69,8 +69,13 @@ pub struct Config {
 ///
 /// A check that this machine cannot run, or must not, ends as [`Kind::Other`].
 pub async fn check_once(assignment: &Assignment, guard: &Guard) -> Outcome {
-    let not_run =
-        |reason| Outcome { kind: Kind::Other, rtt: None, detail: Some(reason), certificate_end: None };
+    let not_run = |reason| Outcome {
+        kind: Kind::Other,
+        rtt: None,
+        detail: Some(reason),
+        certificate_end: None,
+        agent: None,
+    };
     match prepare(vec![assignment.clone()], guard).await.remove(0) {
         Ok(check) => check.run().await.unwrap_or_else(|trouble| not_run(trouble.reason)),
         Err(denied) => not_run(format!("{} is {denied}", assignment.address).into()),

@@ -269,6 +269,7 @@ mod tests {
             path: "/".into(),
             host: None,
             headers: Vec::new(),
+            agent: None,
             expect: Expect { status: vec![200..=200], body: None },
         };
         with(tcp(name, to), |monitor| monitor.ask = ask)

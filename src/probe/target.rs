@@ -15,7 +15,7 @@ use super::lag::{Begun, Lag, Late};
 use super::references::References;
 use super::schedule::Schedule;
 use super::{Assignment, Stats};
-use crate::health::{Kind, Opinion, Outcome, TargetReport, Tracker, Turn};
+use crate::health::{Agent, Kind, Opinion, Outcome, TargetReport, Tracker, Turn};
 use crate::model::{Family, Moment, Monitor};
 use crate::telemetry::Clock;
 
@@ -69,6 +69,8 @@ struct Held {
     /// Of the checks that passed, smoothed.
     rtt: Option<Duration>,
     certificate_end: Option<i64>,
+    /// What it said of itself in the last reply.
+    agent: Option<Agent>,
     /// When it was last said that the certificate ends soon.
     warned: Option<Moment>,
 }
@@ -85,6 +87,7 @@ impl Target {
                 void: 0,
                 rtt: None,
                 certificate_end: None,
+                agent: None,
                 warned: None,
             },
         )
@@ -94,6 +97,9 @@ impl Target {
     pub(super) fn adopt(&self, assignment: &Assignment) -> Self {
         let mut held = self.held().clone();
         held.tracker.adopt((&*assignment.monitor).into());
+        if assignment.monitor.ask.agent().is_none() {
+            held.agent = None;
+        }
         Self::holding(assignment, held)
     }
 
@@ -147,7 +153,7 @@ impl Target {
             rtt_us: held.rtt.map(|rtt| u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX)),
             age_ms: u64::try_from(now.since(held.tracker.since()).as_millis()).unwrap_or(u64::MAX),
             certificate_end: held.certificate_end,
-            agent: None,
+            agent: held.agent,
         }
     }
 
@@ -177,10 +183,11 @@ impl Target {
         held.started = Some(started);
         match said {
             Ok(outcome) => {
+                let word = held.agent;
                 let turn = held.observe(&outcome, now);
                 self.tell(&outcome, turn);
                 self.warn_of_certificate(&mut held, now);
-                if turn.is_some() {
+                if turn.is_some() || held.agent != word {
                     shared.turned.notify_one();
                 }
             }
@@ -231,6 +238,7 @@ impl Held {
             self.rtt = outcome.rtt.map(|rtt| smoothed(self.rtt, rtt)).or(self.rtt);
         }
         self.certificate_end = outcome.certificate_end.or(self.certificate_end);
+        self.agent = outcome.agent.or(self.agent);
         self.tracker.observe(outcome.kind.is_ok(), now)
     }
 }
@@ -346,11 +354,17 @@ mod tests {
     }
 
     fn passed(certificate_end: Option<i64>) -> Outcome {
-        Outcome { kind: Kind::Ok, rtt: Some(Duration::from_micros(1500)), detail: None, certificate_end }
+        Outcome {
+            kind: Kind::Ok,
+            rtt: Some(Duration::from_micros(1500)),
+            detail: None,
+            certificate_end,
+            agent: None,
+        }
     }
 
     fn failed() -> Outcome {
-        Outcome { kind: Kind::Refused, rtt: None, detail: None, certificate_end: None }
+        Outcome { kind: Kind::Refused, rtt: None, detail: None, certificate_end: None, agent: None }
     }
 
     #[tokio::test]

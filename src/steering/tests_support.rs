@@ -118,6 +118,7 @@ impl World {
 
     fn add(&mut self, name: &str, reach: Reach, targets: [Vec<TargetId>; 2]) -> EndpointId {
         self.inventory.endpoints.push(Endpoint {
+            needs: Vec::new(),
             name: name.into(),
             region: None,
             at: None,

@@ -7,7 +7,9 @@ use crate::health::Guard;
 use crate::model::{
     Coordinates, Endpoint, EndpointId, Family, Flap, MapId, MonitorId, Reach, RegionId, Target, TargetId,
 };
+use crate::plan::compile::groups;
 use crate::plan::compile::maps::Maps;
+use crate::plan::compile::monitors::{Monitors, Watch};
 use crate::plan::compile::names::{Names, Site, Written};
 use crate::spec::Diagnostic;
 use crate::spec::steering::{EndpointSpec, SteeringFile};
@@ -36,7 +38,7 @@ pub struct Endpoints<'s> {
 pub fn compile<'s>(
     files: &'s [SteeringFile],
     maps: &mut Maps<'s>,
-    monitors: &mut Names<'s, MonitorId>,
+    monitors: &mut Monitors<'s>,
     serving: &mut Names<'s, Pick>,
     found: &mut Vec<Diagnostic>,
 ) -> Endpoints<'s> {
@@ -49,14 +51,17 @@ pub fn compile<'s>(
         let regions = maps.region_names(MapId::WORLD);
         let region =
             spec.region.as_ref().and_then(|name| regions.resolve("region", name, written.file, found));
-        let monitors = resolve_monitors(&written, monitors, found);
+        let watches = resolve_monitors(&written, &mut monitors.names, found);
+        let name_of = |id: MonitorId| monitors.table[id.index()].name.clone();
+        let (checks, needs) = groups::unfold(&watches, &monitors.groups, name_of);
         let reach = reach(&written, found);
-        refuse_denied(&written, &monitors, found);
+        refuse_denied(&written, &checks, found);
         table.push(Endpoint {
             name: written.name.value.as_str().into(),
             region,
             at: place(spec, region, maps),
-            targets: targets.of(&reach, &monitors),
+            targets: targets.of(&reach, &checks),
+            needs,
             flap: flap(&written, found),
             reach,
         });
@@ -122,12 +127,12 @@ fn flap(written: &Written<'_, EndpointSpec>, found: &mut Vec<Diagnostic>) -> Opt
     Some(flap.value)
 }
 
-/// The monitors it names, each once.
+/// The monitors and groups it names, each once.
 fn resolve_monitors(
     written: &Written<'_, EndpointSpec>,
-    monitors: &mut Names<'_, MonitorId>,
+    monitors: &mut Names<'_, Watch>,
     found: &mut Vec<Diagnostic>,
-) -> Vec<MonitorId> {
+) -> Vec<Watch> {
     let spec = written.value;
     let mut seen = HashSet::new();
     let mut resolved = Vec::new();

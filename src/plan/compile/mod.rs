@@ -27,6 +27,7 @@ mod fences;
 mod few;
 #[cfg(test)]
 mod fixture;
+mod groups;
 mod heeded;
 mod kept;
 mod keys;
@@ -87,7 +88,7 @@ fn understand(
     let nobody_there = maps.warnings_of_the_empty(&atlas, facts.knows());
     let mut monitors = monitors::compile(files, found);
     let mut serving = Names::default();
-    let endpoints = endpoints::compile(files, &mut maps, &mut monitors.names, &mut serving, found);
+    let endpoints = endpoints::compile(files, &mut maps, &mut monitors, &mut serving, found);
     let pools = pools::compile(files, &mut maps, &atlas, &endpoints.table, &mut serving, found);
     let mut owners = Owners::new(files, &zones, found);
     let steered = steered::compile(files, &mut owners, &mut zones, &endpoints, &pools, &mut serving, found);

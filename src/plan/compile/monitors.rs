@@ -8,6 +8,7 @@ use domain::base::iana::Rcode;
 use crate::model::{
     Answer, Ask, Expect, ExpectAnswer, ExpectDatagram, Monitor, MonitorId, Name, TlsAsk, Transport,
 };
+use crate::plan::compile::groups::{self, Group};
 use crate::plan::compile::keys::{Key, refuse_misplaced};
 use crate::plan::compile::names::{Names, Written};
 use crate::spec::steering::{MonitorKind, MonitorSpec, SteeringFile, TlsSpec};
@@ -18,29 +19,53 @@ use crate::spec::{Diagnostic, Spanned, master};
 pub struct Monitors<'s> {
     /// Index [`MonitorId`].
     pub table: Vec<Monitor>,
+    /// In the order in which they were written.
+    pub groups: Vec<Group>,
     /// By name.
-    pub names: Names<'s, MonitorId>,
+    pub names: Names<'s, Watch>,
+}
+
+/// What a name in `monitors` stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Watch {
+    /// One monitor.
+    Monitor(MonitorId),
+    /// A group: an index into [`Monitors::groups`].
+    Group(usize),
 }
 
 /// Compiles `[monitors]` of all files.
 pub fn compile<'s>(files: &'s [SteeringFile], found: &mut Vec<Diagnostic>) -> Monitors<'s> {
-    let mut monitors = Monitors { table: Vec::new(), names: Names::default() };
+    let mut monitors = Monitors { table: Vec::new(), groups: Vec::new(), names: Names::default() };
+    let mut groups: Vec<Written<'s, MonitorSpec>> = Vec::new();
     for written in Written::all(files, |file| &file.monitors) {
-        monitors.names.define("monitor", &written, MonitorId::at(monitors.table.len()), found);
         refuse_keys_of_other_types(&written, found);
-        let monitor = monitor(&written, found);
-        warn_of_risks(&written, &monitor, found);
-        monitors.table.push(monitor);
+        let id = match ask(&written, found) {
+            Some(ask) => {
+                let monitor = monitor(&written, ask);
+                warn_of_risks(&written, &monitor, found);
+                monitors.table.push(monitor);
+                Watch::Monitor(MonitorId::at(monitors.table.len() - 1))
+            }
+            None => Watch::Group(groups.len()),
+        };
+        monitors.names.define("monitor", &written, id, found);
+        if matches!(id, Watch::Group(_)) {
+            groups.push(written);
+        }
     }
+    // A part may stand behind its group, and in another file.
+    monitors.groups =
+        groups.iter().map(|written| groups::compile(written, &mut monitors.names, found)).collect();
     monitors
 }
 
-fn monitor(written: &Written<'_, MonitorSpec>, found: &mut Vec<Diagnostic>) -> Monitor {
+fn monitor(written: &Written<'_, MonitorSpec>, ask: Ask) -> Monitor {
     let spec = written.value;
     let interval = or(&spec.interval, INTERVAL);
     Monitor {
         name: written.name.value.as_str().into(),
-        ask: ask(written, found),
+        ask,
         interval,
         timeout: or(&spec.timeout, TIMEOUT),
         recheck: or(&spec.recheck, RECHECK.min(interval)),
@@ -50,10 +75,11 @@ fn monitor(written: &Written<'_, MonitorSpec>, found: &mut Vec<Diagnostic>) -> M
     }
 }
 
-fn ask(written: &Written<'_, MonitorSpec>, found: &mut Vec<Diagnostic>) -> Ask {
+/// `None`: a group asks nothing of its own.
+fn ask(written: &Written<'_, MonitorSpec>, found: &mut Vec<Diagnostic>) -> Option<Ask> {
     let spec = written.value;
     let port = port(written, found);
-    match spec.kind.value {
+    Some(match spec.kind.value {
         MonitorKind::Tcp => Ask::Tcp { port },
         MonitorKind::Tls => Ask::Tls { port, tls: tls_ask(spec) },
         MonitorKind::Http => http_ask(spec, port, None),
@@ -67,7 +93,8 @@ fn ask(written: &Written<'_, MonitorSpec>, found: &mut Vec<Diagnostic>) -> Ask {
             service: text(&spec.service).unwrap_or_default(),
         },
         MonitorKind::Udp => udp_ask(written, port, found),
-    }
+        MonitorKind::Group => return None,
+    })
 }
 
 /// The port that was written, or the one that everybody expects; some types have none.
@@ -78,7 +105,7 @@ fn port(written: &Written<'_, MonitorSpec>, found: &mut Vec<Diagnostic>) -> u16 
         (None, MonitorKind::Http) => 80,
         (None, MonitorKind::Https | MonitorKind::Tls) => 443,
         (None, MonitorKind::Dns) => 53,
-        (None, MonitorKind::Icmp) => 0,
+        (None, MonitorKind::Icmp | MonitorKind::Group) => 0,
         (None, kind @ (MonitorKind::Tcp | MonitorKind::Udp | MonitorKind::Grpc)) => {
             let message = format!("monitor `{}` does not say which port to connect to", written.name.value);
             let hint = format!("add `port = ...`: {} has no usual port", kind.word());
@@ -104,6 +131,7 @@ fn http_ask(spec: &MonitorSpec, port: u16, tls: Option<TlsAsk>) -> Ask {
             .map(|(name, value)| (name.value.as_str().into(), value.value.as_str().into()))
             .collect(),
         expect: Expect { status, body: text(&spec.expect.body) },
+        agent: text(&spec.agent),
     }
 }
 
@@ -188,10 +216,11 @@ fn refuse_keys_of_other_types(written: &Written<'_, MonitorSpec>, found: &mut Ve
     let kind = spec.kind.value;
     let (http, dns, udp) = (matches!(kind, Http | Https), kind == Dns, kind == Udp);
     let tls = matches!(kind, Https | Tls | Grpc);
+    let checks = kind != Group;
     let header = spec.headers.first().map(|(name, _)| std::slice::from_ref(name)).unwrap_or_default();
     let expect = &spec.expect;
     let keys = [
-        Key::one("port", &spec.port, kind != Icmp),
+        Key::one("port", &spec.port, kind != Icmp && checks),
         Key::one("path", &spec.path, http),
         Key::one("method", &spec.method, http),
         Key::one("host", &spec.host, http || tls),
@@ -204,6 +233,15 @@ fn refuse_keys_of_other_types(written: &Written<'_, MonitorSpec>, found: &mut Ve
         Key::one("service", &spec.service, kind == Grpc),
         Key::one("send", &spec.send, udp),
         Key::one("send_hex", &spec.send_hex, udp),
+        Key::one("agent", &spec.agent, http),
+        Key::many("monitors", &spec.monitors, kind == Group),
+        Key::one("need", &spec.need, kind == Group),
+        Key::one("interval", &spec.interval, checks),
+        Key::one("timeout", &spec.timeout, checks),
+        Key::one("recheck", &spec.recheck, checks),
+        Key::one("fall", &spec.fall, checks),
+        Key::one("rise", &spec.rise, checks),
+        Key::one("quorum", &spec.quorum, checks),
         Key::many("expect.status", &expect.status, http),
         Key::one("expect.body", &expect.body, http || udp),
         Key::one("expect.prefix_hex", &expect.prefix_hex, udp),
@@ -299,6 +337,7 @@ mod tests {
                 host: None,
                 headers: Vec::new(),
                 expect: Expect { status: vec![200..=299], body: None },
+                agent: None,
             },
             interval: Duration::from_secs(5),
             timeout: Duration::from_secs(2),

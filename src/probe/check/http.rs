@@ -24,8 +24,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::bounded::Bounded;
 use super::connect::{Permitted, connect};
 use super::tls::Handshake;
-use super::{Seen, Stage, Trouble};
-use crate::health::Kind;
+use super::{Seen, Stage, Trouble, agent};
+use crate::health::{Agent, Kind};
 use crate::model::Expect;
 
 /// Where is asked, what, and what is a good reply.
@@ -37,6 +37,8 @@ pub(super) struct Exchange {
     /// Or why it cannot be asked, which fails every check of the target.
     request: Result<Request, Trouble>,
     expect: Expect,
+    /// The header with the endpoint's own word.
+    agent: Option<Box<str>>,
 }
 
 type Request = hyper::Request<Empty<&'static [u8]>>;
@@ -57,9 +59,10 @@ impl Exchange {
         handshake: Option<Handshake>,
         wording: &Wording<'_>,
         expect: &Expect,
+        agent: Option<&str>,
     ) -> Self {
         let request = written(wording).map_err(|reason| Trouble::endpoint(Kind::Other, reason));
-        Self { to, handshake, request, expect: expect.clone() }
+        Self { to, handshake, request, expect: expect.clone(), agent: agent.map(Into::into) }
     }
 
     /// Asks over a fresh connection, and judges what comes.
@@ -101,9 +104,15 @@ impl Exchange {
     ) -> Result<(), Trouble> {
         let reply = sender.send_request(request).await;
         let reply = reply.map_err(|error| Trouble::of_exchange(&error, seen))?;
+        if let Some(header) = &self.agent {
+            seen.agent = Some(agent::said(reply.headers().get_all(&**header)));
+        }
         let status = reply.status().as_u16();
         if !self.expect.status.iter().any(|range| range.contains(&status)) {
             return Err(Trouble::endpoint(Kind::Status, format!("status {status}")));
+        }
+        if seen.agent == Some(Agent::Down) {
+            return Err(Trouble::endpoint(Kind::Status, "the endpoint says that it is down"));
         }
         let Some(text) = &self.expect.body else { return Ok(()) };
         seen.stage = Stage::Body;
@@ -220,7 +229,7 @@ mod tests {
 
     fn asking(to: SocketAddr, wording: &Wording<'_>, text: &str) -> Exchange {
         let expect = Expect { status: vec![200..=299], body: Some(text.into()) };
-        Exchange::new(servers::permitted(to), None, wording, &expect)
+        Exchange::new(servers::permitted(to), None, wording, &expect, None)
     }
 
     fn get(path: &str) -> Wording<'_> {

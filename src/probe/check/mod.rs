@@ -19,6 +19,7 @@
 //! Each check makes a connection of its own and leaves nothing behind. What was learned on the way (how
 //! long the connect took, when the certificate ends) is kept even if a later step fails or time runs out.
 
+mod agent;
 mod bounded;
 mod certificate;
 mod connect;
@@ -44,7 +45,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::Assignment;
-use crate::health::{Denied, Guard, Kind, Outcome};
+use crate::health::{Agent, Denied, Guard, Kind, Outcome};
 use crate::model::Ask;
 use connect::{Permitted, connect};
 use dns::Query;
@@ -83,6 +84,7 @@ struct Seen {
     stage: Stage,
     rtt: Option<Duration>,
     certificate_end: Option<i64>,
+    agent: Option<Agent>,
 }
 
 /// Where a check is, to say what it waited for in vain.
@@ -108,12 +110,13 @@ impl Check {
         let steps = match &monitor.ask {
             Ask::Tcp { .. } => Steps::Tcp,
             Ask::Tls { tls, .. } => Steps::Tls(Handshake::new(tls, address.ip(), trust)),
-            Ask::Http { tls, method, path, host, headers, expect, .. } => {
+            Ask::Http { tls, method, path, host, headers, expect, agent, .. } => {
                 let handshake =
                     tls.as_ref().map(|tls| Handshake::for_https(tls, host.as_deref(), address.ip(), trust));
                 let authority = &http::authority(host.as_deref(), address, tls.is_some());
                 let wording = Wording { method, path, authority, headers };
-                Steps::Http(Box::new(Exchange::new(to, handshake, &wording, expect)))
+                let agent = agent.as_deref();
+                Steps::Http(Box::new(Exchange::new(to, handshake, &wording, expect, agent)))
             }
             Ask::Dns { name, record, transport, recursion_desired, expect, .. } => {
                 Steps::Dns(Box::new(Query::new(name, *record, *transport, *recursion_desired, expect)))
@@ -143,7 +146,8 @@ impl Check {
                 (Kind::Timeout, Some(detail.into()))
             }
         };
-        Ok(Outcome { kind, rtt: seen.rtt, detail, certificate_end: seen.certificate_end })
+        let Seen { rtt, certificate_end, agent, .. } = seen;
+        Ok(Outcome { kind, rtt, detail, certificate_end, agent })
     }
 
     async fn take_steps(&self, seen: &mut Seen) -> Result<(), Trouble> {
@@ -221,14 +225,22 @@ mod tests {
             host: None,
             headers: Vec::new(),
             expect: Expect { status: vec![200..=299], body: body.map(Into::into) },
+            agent: None,
         }
     }
 
     fn https(to: SocketAddr, host: &str, tls: TlsAsk) -> Ask {
         match http(to, Some("ok")) {
-            Ask::Http { port, method, path, headers, expect, .. } => {
-                Ask::Http { port, tls: Some(tls), method, path, host: Some(host.into()), headers, expect }
-            }
+            Ask::Http { port, method, path, headers, expect, agent, .. } => Ask::Http {
+                port,
+                tls: Some(tls),
+                method,
+                path,
+                host: Some(host.into()),
+                headers,
+                expect,
+                agent,
+            },
             other => other,
         }
     }
@@ -340,6 +352,32 @@ mod tests {
             let outcome = check(redirecting, LONG, http(redirecting, None)).await;
             assert_eq!((outcome.kind, detail(&outcome)), (Kind::Status, "status 301"));
         }
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_may_say_in_a_header_how_much_it_wants() {
+        let asking = |to: SocketAddr| match http(to, None) {
+            Ask::Http { port, tls, method, path, host, headers, expect, .. } => {
+                let agent = Some("X-Windrose".into());
+                Ask::Http { port, tls, method, path, host, headers, expect, agent }
+            }
+            other => other,
+        };
+        for (reply, kind, word) in [
+            ("HTTP/1.1 200 OK\r\nx-windrose: 75%\r\n\r\n", Kind::Ok, Agent::Share(75)),
+            ("HTTP/1.1 200 OK\r\nX-Windrose: drain\r\n\r\n", Kind::Ok, Agent::Drain),
+            ("HTTP/1.1 200 OK\r\n\r\n", Kind::Ok, Agent::Up),
+            ("HTTP/1.1 200 OK\r\nX-Windrose: maint\r\n\r\n", Kind::Status, Agent::Down),
+            ("HTTP/1.1 503 Busy\r\nX-Windrose: drain\r\n\r\n", Kind::Status, Agent::Drain),
+        ] {
+            let to = servers::replying(reply).await;
+            let outcome = check(to, LONG, asking(to)).await;
+            assert_eq!((outcome.kind, outcome.agent), (kind, Some(word)), "{reply}");
+            let unasked = check(to, LONG, http(to, None)).await;
+            assert_eq!(unasked.agent, None, "nobody asked for it");
+        }
+        let silent = servers::silent().await;
+        assert_eq!(check(silent, SHORT, asking(silent)).await.agent, None);
     }
 
     #[tokio::test]

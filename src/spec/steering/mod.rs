@@ -15,7 +15,7 @@ mod values;
 
 use std::time::Duration;
 
-pub use monitor::{ExpectSpec, MonitorKind, MonitorSpec, TlsSpec};
+pub use monitor::{ExpectSpec, MonitorKind, MonitorSpec, NeedSpec, TlsSpec};
 
 use ipnet::IpNet;
 

@@ -10,9 +10,11 @@ use domain::base::iana::Rcode;
 
 use crate::model::{Name, Transport};
 use crate::spec::Spanned;
-use crate::spec::reader::{ListOf, Percent, TEXT, Table, TableOf, Texts, Time, Truth, Whole, Word, key};
+use crate::spec::reader::{
+    ListOf, NAME, Percent, TEXT, Table, TableOf, Texts, Time, Truth, Whole, Word, key,
+};
 use crate::spec::steering::values::{
-    HEADER_NAME, HEADER_VALUE, HEX, HOST, METHOD, PATH, QUESTION, RECORD, Status,
+    HEADER_NAME, HEADER_VALUE, HEX, HOST, HowMany, METHOD, PATH, QUESTION, RECORD, Status,
 };
 
 /// `[monitors.NAME]`. Values that are absent are given their defaults by the compiler
@@ -47,6 +49,12 @@ pub struct MonitorSpec {
     pub send: Option<Spanned<String>>,
     /// `send_hex`, udp only: octets, instead of `send`.
     pub send_hex: Option<Spanned<Vec<u8>>>,
+    /// `agent`, http(s) only: the header with the endpoint's own word.
+    pub agent: Option<Spanned<String>>,
+    /// `monitors`, group only: its parts.
+    pub monitors: Vec<Spanned<String>>,
+    /// `need`, group only.
+    pub need: Option<Spanned<NeedSpec>>,
     /// `expect = { ... }`
     pub expect: ExpectSpec,
     /// `tls = { ... }`, https, tls and grpc; for grpc its presence means TLS.
@@ -84,6 +92,19 @@ pub enum MonitorKind {
     Grpc,
     /// A UDP datagram.
     Udp,
+    /// Other monitors, of which so many must pass.
+    Group,
+}
+
+/// How many monitors of a group must pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NeedSpec {
+    /// `"all"`
+    All,
+    /// `"any"`
+    Any,
+    /// So many.
+    AtLeast(u16),
 }
 
 impl MonitorKind {
@@ -159,6 +180,12 @@ pub(super) fn monitor(table: &mut Table<'_>) -> Option<MonitorSpec> {
             key("send_hex", "udp: the octets of the datagram, in hexadecimal, instead of `send`."),
             HEX,
         ),
+        agent: table.optional(
+            key("agent", "http, https: a header of the reply that says up, drain, down, or a share as 75%."),
+            HEADER_NAME,
+        ),
+        monitors: table.list(key("monitors", "group: its parts."), NAME),
+        need: table.optional(key("need", "group: how many of its parts must pass."), HowMany),
         expect: table.section(key("expect", "What a good reply is."), expect),
         tls: table
             .optional(key("tls", "How the certificate is judged. For grpc: that TLS is used."), TableOf(tls)),
@@ -232,8 +259,9 @@ const MONITOR_KIND: Word<MonitorKind> = Word {
         ("icmp", MonitorKind::Icmp),
         ("grpc", MonitorKind::Grpc),
         ("udp", MonitorKind::Udp),
+        ("group", MonitorKind::Group),
     ],
-    later: &["group", "push"],
+    later: &["push"],
 };
 
 const TRANSPORT: Word<Transport> =

@@ -11,7 +11,8 @@ use toml::de::DeValue;
 
 use crate::model::{Coordinates, Failback, MinUp, Name, Pool};
 use crate::spec::master;
-use crate::spec::reader::{Item, Percent, Problem, Reporter, Shape, Time, Whole, Written};
+use crate::spec::reader::{Item, Percent, Problem, Reporter, Shape, Time, Whole, Word, Written};
+use crate::spec::steering::NeedSpec;
 
 /// A key of `names`: relative to the zone, `@`, `*.shop`, or absolute with a final dot.
 pub const OWNER: Written<String> = Written {
@@ -272,6 +273,35 @@ impl Shape for UpAtLeast {
     }
 }
 
+/// How many monitors of a group must pass.
+pub struct HowMany;
+
+impl Shape for HowMany {
+    type Value = NeedSpec;
+
+    fn expects(&self) -> String {
+        "\"all\", \"any\" or a number of monitors, as 2".into()
+    }
+
+    fn read(&self, item: &Item<'_>, reporter: &mut Reporter) -> Option<NeedSpec> {
+        match item.get_ref() {
+            DeValue::Integer(_) => Whole::within(1..=PARTS_MAX).read(item, reporter).map(NeedSpec::AtLeast),
+            DeValue::String(_) => NEED.read(item, reporter),
+            _ => {
+                reporter.error(item.span(), Problem::wrong_type(&self.expects(), item));
+                None
+            }
+        }
+    }
+
+    fn schema(&self) -> Json {
+        json!({ "anyOf": [{ "type": "integer", "minimum": 1, "maximum": PARTS_MAX }, NEED.schema()] })
+    }
+}
+
+const NEED: Word<NeedSpec> =
+    Word { what: "`need`", words: &[("all", NeedSpec::All), ("any", NeedSpec::Any)], later: &[] };
+
 /// When a member that recovered is used again.
 pub struct Returning;
 
@@ -425,6 +455,9 @@ fn number(item: &Item<'_>) -> Option<f64> {
 }
 
 const STATUSES: RangeInclusive<u16> = 100..=599;
+
+/// Nobody writes a group of more.
+const PARTS_MAX: i64 = 1000;
 
 const MEMBERS_MAX: i64 = Pool::MEMBERS_MAX as i64;
 
