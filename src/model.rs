@@ -63,6 +63,10 @@ id!(
     PoolId(u32)
 );
 id!(
+    /// Probes that are counted as one: an index into [`Inventory::sites`].
+    SiteId(u16)
+);
+id!(
     /// A map: 0 is `world`, whose regions are [`Inventory::regions`]; the others are [`Inventory::maps`].
     MapId(u16)
 );
@@ -514,6 +518,19 @@ pub struct Inventory {
     pub targets: Vec<Target>,
     /// Ordered so that a pool comes after every pool it can pick: one pass judges them all.
     pub pools: Vec<Pool>,
+    /// The names of the sites that probes share.
+    pub sites: Vec<Box<str>>,
+    /// Those probes of which something is said; others may be heard too.
+    pub probes: Vec<ProbeSettings>,
+}
+
+/// What is said of a probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeSettings {
+    /// As it calls itself in its reports.
+    pub name: Box<str>,
+    /// The network or the building that it shares with others: what befalls it befalls them too.
+    pub site: Option<SiteId>,
 }
 
 impl Inventory {

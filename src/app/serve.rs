@@ -352,6 +352,7 @@ impl Server {
             snapshot: self.desk.cell.load_full(),
             probes: self.desk.keeper.probes(self.desk.clock.now()),
             void: self.probing.void(),
+            refused: self.desk.keeper.dropped(),
             now: self.desk.clock.now(),
             last_reload: self.last_reload.as_deref(),
             reloads: &self.reloads,

@@ -14,7 +14,7 @@ use crate::control::Reply;
 use crate::dns::Traffic;
 use crate::fleet::{Dropped, Link};
 use crate::health::{Basis, Standing};
-use crate::keeper::ProbeStatus;
+use crate::keeper::{self, Isolation, ProbeStatus, Refused};
 use crate::load::{Held, Site};
 use crate::model::{EndpointId, Family, Inventory, Moment, RegionId};
 use crate::probe;
@@ -34,6 +34,8 @@ pub(super) struct View<'s> {
     pub(super) probes: Vec<ProbeStatus>,
     /// Checks of this machine's own probe that said nothing.
     pub(super) void: probe::Counts,
+    /// Reports that were read and do not count.
+    pub(super) refused: keeper::Dropped,
     pub(super) now: Moment,
     pub(super) last_reload: Option<&'s str>,
     pub(super) reloads: &'s Reloads,
@@ -79,9 +81,7 @@ fn text(view: &View<'_>) -> String {
     }
     for probe in &view.probes {
         let region = &plan.inventory.regions[probe.region.index()].name;
-        let fresh = if probe.fresh { "" } else { ", stale" };
-        let _ =
-            writeln!(text, "  probe       {region}/{}: heard {} ago{fresh}", probe.name, display(probe.age));
+        let _ = writeln!(text, "  probe       {region}/{}: {}", probe.name, heard(probe));
     }
     if view.void != probe::Counts::default() {
         let probe::Counts { late, not_run, unconfirmed } = view.void;
@@ -177,6 +177,25 @@ fn fleet_data(membership: &Membership) -> Value {
     })
 }
 
+/// How it is with a probe.
+fn heard(probe: &ProbeStatus) -> String {
+    let mut words = match probe.age {
+        Some(age) => format!("heard {} ago", display(age)),
+        None => "not heard".into(),
+    };
+    if probe.age.is_some() && !probe.fresh {
+        words += ", stale";
+    }
+    if let Some(Isolation { disagrees, of, .. }) = probe.isolation {
+        let _ = write!(words, ", isolated (disagrees about {disagrees} of {of} targets)");
+    }
+    for refused in &probe.refused {
+        let plural = if refused.reports == 1 { "" } else { "s" };
+        let _ = write!(words, ", {} report{plural} refused ({})", refused.reports, refused.reason);
+    }
+    words
+}
+
 fn in_words(standing: &Standing, now: Moment) -> String {
     let mut words = standing.verdict.to_string();
     if let Some(since) = standing.since {
@@ -202,8 +221,14 @@ fn data(view: &View<'_>) -> Value {
             "name": &*probe.name,
             "region": &*plan.inventory.regions[probe.region.index()].name,
             "number": probe.number,
-            "age_ms": probe.age.as_millis() as u64,
+            "age_ms": probe.age.map(|age| age.as_millis() as u64),
             "fresh": probe.fresh,
+            "isolated": probe.isolation.map(|isolation| json!({
+                "disagrees": isolation.disagrees,
+                "of": isolation.of,
+                "since_ms": isolation.since.0,
+            })),
+            "refused": probe.refused.iter().map(refused).collect::<Value>(),
         })
     };
     let standing = |(region, standing): (&str, &Standing)| {
@@ -246,6 +271,15 @@ fn data(view: &View<'_>) -> Value {
         "geo": geography(view),
         "probes": view.probes.iter().map(probe).collect::<Value>(),
         "endpoints": rows(&plan.inventory).map(endpoint).collect::<Value>(),
+    })
+}
+
+fn refused(refused: &Refused) -> Value {
+    json!({
+        "reason": refused.reason.to_string(),
+        "reports": refused.reports,
+        "since_ms": refused.since.0,
+        "last_ms": refused.last.0,
     })
 }
 

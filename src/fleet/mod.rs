@@ -58,6 +58,7 @@ use wire::Unreadable;
 /// the link ends.
 #[derive(Clone, Debug)]
 pub struct Fleet {
+    clock: Clock,
     client: Client,
     link: watch::Receiver<Link>,
     counts: Arc<Counts>,
@@ -81,7 +82,7 @@ impl Fleet {
             link: link.clone(),
             servers: config.servers.len(),
         };
-        Ok(Self { reports: outbox(), digests: outbox(), counts, client, link, store })
+        Ok(Self { clock, reports: outbox(), digests: outbox(), counts, client, link, store })
     }
 
     /// Whether there is a link, now and whenever that changes.
@@ -89,12 +90,14 @@ impl Fleet {
         self.link.clone()
     }
 
-    /// Sends a report on its probe's subject. Never waits: one that cannot be sent now is dropped.
+    /// Sends a report on its probe's subject, with when it was sent in the time of the wall clock. Never waits: one
+    /// that cannot be sent now is dropped.
     ///
     /// # Errors
     /// Why it is not sent. It never will be: send the next one.
     pub fn publish_report(&self, report: &Report) -> Result<(), NotSent> {
-        self.reports.put(subject::report(&report.region, &report.probe), wire::encode(report))
+        let told = Report { sent: self.clock.to_wall(report.sent), ..report.clone() };
+        self.reports.put(subject::report(&report.region, &report.probe), wire::encode(&told))
     }
 
     /// Sends a digest on its server's subject, as [`Fleet::publish_report`] does.
@@ -105,10 +108,14 @@ impl Fleet {
         self.digests.put(subject::server(&digest.server), digest.encode())
     }
 
-    /// The reports of all probes, this machine's own included, from now on. Each is from the probe and the region
+    /// The reports of all probes, this machine's own included, from now on, sent at a moment of this process. Each is from the probe and the region
     /// that its subject names; whatever is not is dropped and counted.
     pub fn reports(&self) -> Inbox<Report> {
-        self.receive(subject::REPORTS, read_report)
+        let clock = self.clock;
+        self.receive(subject::REPORTS, move |message| {
+            let report = read_report(message)?;
+            Ok(Report { sent: clock.of_wall(report.sent), ..report })
+        })
     }
 
     /// The digests of all servers, this one included, from now on. Each is from the server that its subject names.
@@ -135,7 +142,11 @@ impl Fleet {
     }
 
     /// Receives until the inbox is dropped.
-    fn receive<T: Send + 'static>(&self, subjects: &'static str, read: Read<T>) -> Inbox<T> {
+    fn receive<T: Send + 'static>(
+        &self,
+        subjects: &'static str,
+        read: impl Fn(&Message) -> Read<T> + Send + 'static,
+    ) -> Inbox<T> {
         let (feed, inbox) = inbox::inbox();
         tokio::spawn(receive(self.client.clone(), subjects, read, feed, self.counts.clone()));
         inbox
@@ -143,12 +154,12 @@ impl Fleet {
 }
 
 /// What a message says, or why it is dropped, in words too.
-type Read<T> = fn(&Message) -> Result<T, (Reason, String)>;
+type Read<T> = Result<T, (Reason, String)>;
 
 async fn receive<T>(
     client: Client,
     subjects: &'static str,
-    read: Read<T>,
+    read: impl Fn(&Message) -> Read<T>,
     feed: Feed<T>,
     counts: Arc<Counts>,
 ) {
@@ -173,7 +184,7 @@ async fn receive<T>(
     }
 }
 
-fn read_report(message: &Message) -> Result<Report, (Reason, String)> {
+fn read_report(message: &Message) -> Read<Report> {
     let report = wire::decode(&message.payload).map_err(|unreadable| {
         let reason = match unreadable {
             Unreadable::Version(_) => Reason::Version,
@@ -191,7 +202,7 @@ fn read_report(message: &Message) -> Result<Report, (Reason, String)> {
     }
 }
 
-fn read_digest(message: &Message) -> Result<Digest, (Reason, String)> {
+fn read_digest(message: &Message) -> Read<Digest> {
     let bytes = message.payload.len();
     if bytes > DIGEST_MAX {
         return Err((Reason::TooLarge, format!("it has {bytes} bytes, over the {DIGEST_MAX} that are read")));

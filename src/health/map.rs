@@ -292,8 +292,7 @@ impl HealthMap {
             let name = of(&endpoint.name);
             for (slot, standing) in of_endpoint.iter().enumerate() {
                 let place = name ^ regions[slot / 2].rotate_left(17 + slot as u32 % 2);
-                sum = sum
-                    .wrapping_add((place ^ standing.verdict as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 1);
+                sum = sum.wrapping_add(scatter(place.wrapping_add(standing.verdict as u64)));
             }
         }
         sum
@@ -312,3 +311,11 @@ impl HealthMap {
 
 /// All of a member's weight: a slow start goes in steps of a tenth, few enough that each is worth a snapshot.
 pub const TENTHS: u8 = 10;
+
+/// Spreads what differs little over all bits, so that in a sum no two differences cancel out (splitmix64).
+fn scatter(number: u64) -> u64 {
+    let mut mixed = number;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}

@@ -17,4 +17,4 @@ pub use guard::{Denied, Guard};
 pub use map::{Control, HealthMap, Measured, PoolStanding, Ready, Slot, Standing, TENTHS, Verdict};
 pub use report::{Agent, Kind, Opinion, Report, TargetReport};
 pub use tracker::{Outcome, Tracker, TrackerSettings, Turn};
-pub use vote::{Basis, Evidence, Vote, judge};
+pub use vote::{Basis, Evidence, Poll, Vote};

@@ -8,6 +8,9 @@
 //!                        none anywhere --> no verdict: silence says nothing
 //! ```
 //!
+//! Probes of one site stand on one network, and fail together. Within a region they agree on one vote before
+//! anything else is counted, by the same rule.
+//!
 //! The rule leans to up, because a false Down moves every client of a region while a false Up is found
 //! out by the next check. A vote that is not there is not counted on either side: it can make the others
 //! weigh more, but every Down rests on somebody who says down.
@@ -15,13 +18,15 @@
 use smallvec::SmallVec;
 
 use crate::health::{Agent, Kind, Opinion, Verdict};
-use crate::model::RegionId;
+use crate::model::{RegionId, SiteId};
 
 /// One probe's say on one target: fresh and trusted, or it is not here at all.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Vote {
     /// The region of the probe.
     pub region: RegionId,
+    /// Its site, if it shares one; else it counts for itself.
+    pub site: Option<SiteId>,
     /// What it holds. `Unknown` is no vote.
     pub opinion: Opinion,
     /// Whether its last results speak against what it holds.
@@ -69,30 +74,99 @@ pub struct Evidence {
     pub rtt_us: Option<u32>,
 }
 
-/// The verdict on one target for clients of `region`, whether it is moving (a probe that had a say is,
-/// or has no opinion yet), and why; `None` when there is no vote anywhere.
-///
-/// `quorum` percent (1..=100) of the votes must say down, rounded up, or it is Up.
-pub fn judge(votes: &[Vote], region: RegionId, quorum: u8) -> Option<(Verdict, bool, Evidence)> {
-    let own = || votes.iter().filter(|vote| vote.region == region);
-    let tally = Tally::of(own());
-    if tally.votes > 0 {
-        return Some(tally.conclude(Basis::Region, own(), quorum));
+/// All votes on one target, counted once for all regions.
+#[derive(Clone, Debug)]
+pub struct Poll {
+    /// Those in which somebody was asked, whether or not there is a vote.
+    regions: SmallVec<[(RegionId, Said); 8]>,
+    /// What the regions say together, one vote each.
+    together: Said,
+    /// Percent (1..=100) of the votes that must say down, rounded up; with fewer it is Up.
+    quorum: u8,
+}
+
+impl Poll {
+    /// Counts the votes; their order does not matter.
+    pub fn of(votes: impl IntoIterator<Item = Vote>, quorum: u8) -> Self {
+        let mut regions: SmallVec<[(RegionId, Said); 8]> = SmallVec::new();
+        for vote in votes {
+            let place = regions.iter().position(|(region, _)| *region == vote.region);
+            let place = place.unwrap_or_else(|| {
+                regions.push((vote.region, Said::default()));
+                regions.len() - 1
+            });
+            regions[place].1.count(&vote);
+        }
+        let mut together = Said::default();
+        for (_, said) in &mut regions {
+            said.agree_in_sites(quorum);
+            together.count_region(said, quorum);
+        }
+        Self { regions, together, quorum }
     }
-    let mut regions: SmallVec<[(RegionId, Tally); 8]> = SmallVec::new();
-    for vote in votes {
-        match regions.iter_mut().find(|(of, _)| *of == vote.region) {
-            Some((_, tally)) => tally.count(vote),
-            None => regions.push((vote.region, Tally::of([vote]))),
+
+    /// Whether anybody is looking, with an opinion or without.
+    pub fn looked_at(&self) -> bool {
+        !self.regions.is_empty()
+    }
+
+    /// The verdict for clients of `region`, whether it is moving (a probe that had a say is, or has no opinion
+    /// yet), and why; `None` when there is no vote anywhere.
+    pub fn judge(&self, region: RegionId) -> Option<(Verdict, bool, Evidence)> {
+        let own = self.regions.iter().find(|(of, said)| *of == region && said.tally.votes > 0);
+        let (basis, said) = match own {
+            Some((_, own)) => (Basis::Region, own),
+            None => (Basis::Others, &self.together),
+        };
+        (said.tally.votes > 0).then(|| said.conclude(basis, self.quorum))
+    }
+}
+
+/// What some probes say of a target.
+#[derive(Clone, Debug, Default)]
+struct Said {
+    tally: Tally,
+    /// Not in `tally` until they agreed.
+    sites: SmallVec<[(SiteId, Tally); 1]>,
+    moving: bool,
+    /// Of those that say down, the most telling.
+    kind: Option<Kind>,
+    /// The smallest.
+    rtt_us: Option<u32>,
+}
+
+impl Said {
+    fn count(&mut self, vote: &Vote) {
+        match vote.site {
+            None => self.tally.count(vote.opinion),
+            Some(site) => match self.sites.iter_mut().find(|(of, _)| *of == site) {
+                Some((_, tally)) => tally.count(vote.opinion),
+                None => self.sites.push((site, Tally::of(vote.opinion))),
+            },
+        }
+        self.moving |= vote.moving || vote.opinion == Opinion::Unknown;
+        let failed = |kind: &Kind| vote.opinion == Opinion::Down && !kind.is_ok();
+        self.kind = least(self.kind, vote.last.filter(failed));
+        self.rtt_us = least(self.rtt_us, vote.rtt_us);
+    }
+
+    fn agree_in_sites(&mut self, quorum: u8) {
+        for (_, tally) in self.sites.drain(..) {
+            self.tally.count(tally.opinion(quorum));
         }
     }
-    let voting = regions.iter().map(|(_, tally)| tally).filter(|tally| tally.votes > 0);
-    let mut by_region = Tally::default();
-    for tally in voting {
-        by_region.votes += 1;
-        by_region.down += u16::from(tally.verdict(quorum) == Verdict::Down);
+
+    fn count_region(&mut self, region: &Said, quorum: u8) {
+        self.tally.count(region.tally.opinion(quorum));
+        self.moving |= region.moving;
+        self.kind = least(self.kind, region.kind);
+        self.rtt_us = least(self.rtt_us, region.rtt_us);
     }
-    (by_region.votes > 0).then(|| by_region.conclude(Basis::Others, votes.iter(), quorum))
+
+    fn conclude(&self, basis: Basis, quorum: u8) -> (Verdict, bool, Evidence) {
+        let Self { tally: Tally { down, votes }, kind, rtt_us, .. } = *self;
+        (self.tally.verdict(quorum), self.moving, Evidence { basis, down, votes, kind, rtt_us })
+    }
 }
 
 /// How many votes there are, and how many say down.
@@ -103,16 +177,16 @@ struct Tally {
 }
 
 impl Tally {
-    fn of<'v>(votes: impl IntoIterator<Item = &'v Vote>) -> Self {
+    fn of(opinion: Opinion) -> Self {
         let mut tally = Self::default();
-        votes.into_iter().for_each(|vote| tally.count(vote));
+        tally.count(opinion);
         tally
     }
 
     /// Counts a vote, if it is one.
-    fn count(&mut self, vote: &Vote) {
-        self.votes += u16::from(vote.opinion != Opinion::Unknown);
-        self.down += u16::from(vote.opinion == Opinion::Down);
+    fn count(&mut self, opinion: Opinion) {
+        self.votes += u16::from(opinion != Opinion::Unknown);
+        self.down += u16::from(opinion == Opinion::Down);
     }
 
     fn verdict(self, quorum: u8) -> Verdict {
@@ -120,24 +194,19 @@ impl Tally {
         if u32::from(self.down) >= needed { Verdict::Down } else { Verdict::Up }
     }
 
-    /// The verdict of this tally, with what those who had a say saw.
-    fn conclude<'v>(
-        self,
-        basis: Basis,
-        said: impl Iterator<Item = &'v Vote> + Clone,
-        quorum: u8,
-    ) -> (Verdict, bool, Evidence) {
-        let down = said.clone().filter(|vote| vote.opinion == Opinion::Down);
-        let evidence = Evidence {
-            basis,
-            down: self.down,
-            votes: self.votes,
-            kind: down.filter_map(|vote| vote.last).filter(|kind| !kind.is_ok()).min(),
-            rtt_us: said.clone().filter_map(|vote| vote.rtt_us).min(),
-        };
-        let moving = said.into_iter().any(|vote| vote.moving || vote.opinion == Opinion::Unknown);
-        (self.verdict(quorum), moving, evidence)
+    /// The one vote of all of these.
+    fn opinion(self, quorum: u8) -> Opinion {
+        match self.verdict(quorum) {
+            _ if self.votes == 0 => Opinion::Unknown,
+            Verdict::Down => Opinion::Down,
+            Verdict::Up | Verdict::Unknown => Opinion::Up,
+        }
     }
+}
+
+/// The smaller of those that are there.
+fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    one.into_iter().chain(other).min()
 }
 
 #[cfg(test)]
@@ -152,7 +221,11 @@ mod tests {
     const QUORUM: u8 = 75;
 
     fn vote(region: RegionId, opinion: Opinion) -> Vote {
-        Vote { region, opinion, moving: false, last: None, rtt_us: None, agent: None }
+        Vote { region, site: None, opinion, moving: false, last: None, rtt_us: None, agent: None }
+    }
+
+    fn judge(votes: &[Vote], region: RegionId, quorum: u8) -> Option<(Verdict, bool, Evidence)> {
+        Poll::of(votes.iter().copied(), quorum).judge(region)
     }
 
     fn votes(region: RegionId, down: usize, of: usize) -> Vec<Vote> {
@@ -213,13 +286,44 @@ mod tests {
         assert_eq!((evidence.kind, evidence.rtt_us), (Some(Kind::Refused), Some(700)));
     }
 
+    /// The votes of probes that share a site.
+    fn at(site: u16, votes: Vec<Vote>) -> Vec<Vote> {
+        votes.into_iter().map(|vote| Vote { site: Some(SiteId(site)), ..vote }).collect()
+    }
+
+    #[test]
+    fn the_probes_of_a_site_have_one_vote() {
+        let all = [at(0, votes(EU, 9, 9)), votes(EU, 0, 1)].concat();
+        let (verdict, _, evidence) = judge(&all, EU, QUORUM).expect("there are votes");
+        assert_eq!((verdict, evidence.down, evidence.votes), (Verdict::Up, 1, 2));
+
+        let all = [at(0, votes(EU, 2, 3)), at(1, votes(EU, 3, 3))].concat();
+        let (verdict, _, evidence) = judge(&all, EU, QUORUM).expect("there are votes");
+        assert_eq!((verdict, evidence.down, evidence.votes), (Verdict::Up, 1, 2), "2 of 3 are not enough");
+
+        let all = [at(0, votes(EU, 3, 4)), at(1, votes(EU, 3, 3)), at(2, vec![vote(EU, Opinion::Unknown)])];
+        let (verdict, moving, evidence) = judge(&all.concat(), EU, QUORUM).expect("there are votes");
+        assert_eq!((verdict, moving, evidence.down, evidence.votes), (Verdict::Down, true, 2, 2));
+    }
+
+    #[test]
+    fn a_site_across_regions_has_one_vote_in_each() {
+        let all = [at(0, votes(US, 2, 2)), at(0, votes(AS, 2, 2))].concat();
+        let (_, _, evidence) = judge(&all, EU, QUORUM).expect("there are votes");
+        assert_eq!((evidence.basis, evidence.down, evidence.votes), (Basis::Others, 2, 2));
+        let (_, _, evidence) = judge(&all, US, QUORUM).expect("there are votes");
+        assert_eq!((evidence.basis, evidence.down, evidence.votes), (Basis::Region, 1, 1));
+    }
+
     fn any_votes() -> impl Strategy<Value = Vec<Vote>> {
         let opinion = prop_oneof![Just(Opinion::Up), Just(Opinion::Down), Just(Opinion::Unknown)];
         let kind =
             prop_oneof![Just(None), Just(Some(Kind::Ok)), Just(Some(Kind::Timeout)), Just(Some(Kind::Tls))];
-        let one = (0..3u16, opinion, any::<bool>(), kind, proptest::option::of(0..9u32));
-        let one = one.prop_map(|(region, opinion, moving, last, rtt_us)| Vote {
+        let (region, site) = (0..3u16, proptest::option::of((0..2u16).prop_map(SiteId)));
+        let one = (region, site, opinion, any::<bool>(), kind, proptest::option::of(0..9u32));
+        let one = one.prop_map(|(region, site, opinion, moving, last, rtt_us)| Vote {
             region: RegionId(region),
+            site,
             opinion,
             moving,
             last,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::health::{HealthMap, Standing};
-use crate::keeper::probes::Names;
+use crate::keeper::names::Names;
 use crate::keeper::verdicts::regions;
 use crate::model::{EndpointId, Family, Inventory, RegionId};
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::health::{Basis, Control, Evidence, HealthMap, Verdict};
 use crate::keeper::cases::{Case, told_together};
 use crate::keeper::verdicts::{endpoints, regions};
+use crate::keeper::{Isolation, Reason};
 use crate::model::{EndpointId, Family, Inventory, PoolId, RegionId};
 use crate::plan::Plan;
 use crate::spec::duration;
@@ -44,18 +45,23 @@ pub enum Fact {
         /// Which.
         probe: Arc<str>,
     },
-    /// A report was dropped: older than what is held, or the same.
+    /// Reports of a probe do not count.
     ReportDropped {
         /// Whose.
         probe: Arc<str>,
-        /// Its number.
-        number: u64,
-        /// What is held.
-        held: u64,
+        /// Why.
+        reason: Reason,
     },
-    /// A report was dropped: so many probes are heard already that there is no room for another.
-    TooManyProbes {
-        /// Whose.
+    /// A probe sees another world than the rest of the fleet: its votes do not count.
+    ProbeIsolated {
+        /// Which.
+        probe: Arc<str>,
+        /// How much so.
+        isolation: Isolation,
+    },
+    /// A probe that was isolated agrees with the rest again.
+    ProbeAgrees {
+        /// Which.
         probe: Arc<str>,
     },
     /// A control names an endpoint or pool that the plan lacks.
@@ -130,10 +136,13 @@ pub fn describe(fact: &Fact, plan: &Plan) -> String {
             )
         }
         Fact::ProbeSilent { probe } => format!("probe {probe} is silent: its votes no longer count"),
-        Fact::ReportDropped { probe, number, held } => {
-            format!("probe {probe}: report {number} dropped, {held} is held")
+        Fact::ReportDropped { probe, reason } => format!("probe {probe}: a report is not heard: {reason}"),
+        Fact::ProbeIsolated { probe, isolation: Isolation { disagrees, of, .. } } => {
+            format!(
+                "probe {probe} is isolated, its votes do not count: it disagrees about {disagrees} of {of} targets"
+            )
         }
-        Fact::TooManyProbes { probe } => format!("probe {probe}: not heard, there are too many probes"),
+        Fact::ProbeAgrees { probe } => format!("probe {probe} agrees with the rest again: its votes count"),
         Fact::NoSuch { name } => format!("no endpoint or pool is called {name}"),
         Fact::Controlled { endpoint: id, control } => match control {
             Some(control) => format!("{}: {} by the operator", endpoint(id), done(*control)),

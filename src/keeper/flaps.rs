@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::health::{Basis, HealthMap, Verdict};
 use crate::keeper::cases::{Case, cases_of};
-use crate::keeper::probes::Names;
+use crate::keeper::names::Names;
 use crate::keeper::state::SavedFlaps;
 use crate::model::{Flap, Inventory, Moment};
 

@@ -1,7 +1,7 @@
 //! Members that recovered and wait until they are used again ([`Failback`]).
 
 use crate::health::{HealthMap, Slot};
-use crate::keeper::probes::Names;
+use crate::keeper::names::Names;
 use crate::keeper::slots::{self, SavedSlot, Since, is_up, pools};
 use crate::model::{Failback, Family, Inventory, Moment, Pool, PoolId, SituationId, Use};
 

@@ -18,10 +18,11 @@ use smallvec::SmallVec;
 
 use crate::health::{HealthMap, Measured, Opinion, Vote};
 use crate::keeper::cases::cases_of;
-use crate::keeper::probes::Names;
+use crate::keeper::names::Names;
+use crate::keeper::probes::Voter;
 use crate::keeper::slots::pools;
 use crate::keeper::verdicts::endpoints;
-use crate::model::{Family, Inventory, Policy, RegionId, SituationId, TargetId};
+use crate::model::{Family, Inventory, Policy, RegionId, SituationId};
 
 /// The order of a `latency` pool, by names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,21 +37,19 @@ pub struct SavedOrder {
     pub members: Vec<(String, u32)>,
 }
 
-/// Writes the round-trip time of every endpoint from every region down, if anybody goes by it. `votes` are
-/// those of each fresh probe, by target; `before` is what was written last.
-pub(super) fn write(
-    map: &mut HealthMap,
-    inventory: &Inventory,
-    votes: &[&[Option<Vote>]],
-    before: &HealthMap,
-) {
+/// Writes the round-trip time of every endpoint from every region down, if anybody goes by it. `before` is what
+/// was written last.
+pub(super) fn write(map: &mut HealthMap, inventory: &Inventory, voters: &[Voter<'_>], before: &HealthMap) {
     if inventory.pools.iter().all(|pool| pool.policy != Policy::Latency) {
         return;
     }
     for (id, endpoint) in endpoints(inventory) {
         for case in cases_of(id.index(), inventory) {
             let targets = &endpoint.targets[case.family.index()];
-            let measured = median(votes.iter().filter_map(|probe| lowest(probe, targets, case.region)));
+            let lowest_of = |voter: &Voter<'_>| {
+                lowest(targets.iter().filter_map(|target| voter.on(*target)), case.region)
+            };
+            let measured = median(voters.iter().filter_map(lowest_of));
             case.standing_mut(map).rtt_us = measured.or(case.standing(before).rtt_us);
         }
     }
@@ -98,9 +97,8 @@ pub(super) fn restore(map: &mut HealthMap, saved: &[SavedOrder], inventory: &Inv
     }
 }
 
-/// The lowest that a probe of a region measured of any of these targets while it passed.
-fn lowest(probe: &[Option<Vote>], targets: &[TargetId], region: RegionId) -> Option<u32> {
-    let votes = targets.iter().filter_map(|target| probe[target.index()]);
+/// The lowest that a probe measured of any of these targets while it passed, if it is of this region.
+fn lowest(votes: impl Iterator<Item = Vote>, region: RegionId) -> Option<u32> {
     let passed = votes.filter(|vote| vote.region == region && vote.opinion == Opinion::Up);
     passed.filter_map(|vote| vote.rtt_us).min()
 }
@@ -132,11 +130,11 @@ mod tests {
     fn only_what_passed_and_was_measured_in_the_region_counts() {
         let vote = |region, opinion, rtt_us| {
             let region = RegionId(region);
-            Some(Vote { region, opinion, moving: false, last: None, rtt_us: Some(rtt_us), agent: None })
+            let site = None;
+            Vote { region, site, opinion, moving: false, last: None, rtt_us: Some(rtt_us), agent: None }
         };
-        let probe = [vote(0, Opinion::Up, 900), vote(0, Opinion::Up, 800), vote(0, Opinion::Down, 100), None];
-        let targets: Vec<TargetId> = (0..4).map(TargetId).collect();
-        assert_eq!(lowest(&probe, &targets, RegionId(0)), Some(800));
-        assert_eq!(lowest(&probe, &targets, RegionId(1)), None);
+        let probe = [vote(0, Opinion::Up, 900), vote(0, Opinion::Up, 800), vote(0, Opinion::Down, 100)];
+        assert_eq!(lowest(probe.into_iter(), RegionId(0)), Some(800));
+        assert_eq!(lowest(probe.into_iter(), RegionId(1)), None);
     }
 }

@@ -7,20 +7,33 @@
 //!   Tick               `-- state(): what a restart starts from
 //! ```
 //!
-//! Reports and controls are kept as they came, by name; the map is worked out anew from all of them each
-//! time, so work is constant, no update can be missed, and the same reports give the same map in any order.
-//! A snapshot is due at once when a verdict turns Down, a plan changes or an operator speaks; else at most
-//! one a second, and only if something changed.
+//! What reports say and what operators fixed is kept, and once a second the whole map is worked out anew from
+//! all of it: so no update can be missed, and the same reports give the same map in any order. What cannot wait
+//! for that is done at once, and costs no more than it must:
+//!
+//! | a report | costs |
+//! |---|---|
+//! | that says what the last one said | comparing them |
+//! | in which opinions turned | asking whether a verdict turns with them; only if one does, the map |
+//! | that lets somebody be isolated, or count again | the whole map |
+//! | that does not count ([`Reason`]) | nothing: it is counted |
+//!
+//! What else is in a report (how a check ended, how long it took, that an opinion is not settled) is in the map
+//! within a second. A snapshot is due at once when a verdict turns Down, a plan changes or an operator speaks;
+//! else at most one a second, and only if something changed.
 
 mod cases;
 mod facts;
 mod flaps;
 mod holds;
+mod isolation;
 mod latency;
+mod names;
 mod probes;
 mod ramps;
 mod slots;
 mod state;
+mod trust;
 mod verdicts;
 mod words;
 
@@ -33,19 +46,21 @@ pub use facts::{Fact, describe};
 pub use latency::SavedOrder;
 pub use slots::SavedSlot;
 pub use state::{SavedFlaps, SavedVerdict, State};
+pub use trust::{Dropped, FRESH_INTERVALS, Reason, Refused, SKEW_MAX};
 
 use crate::health::{Control, HealthMap, Report, Verdict};
-use crate::model::{Moment, RegionId};
+use crate::model::{Moment, RegionId, TargetId};
 use crate::plan::Plan;
 use crate::snapshot::Snapshot;
 use crate::steering::{judge_pools, order_by_latency, prepare};
 use facts::{flapping, turned};
 use flaps::Flaps;
 use holds::Holds;
-use probes::{Names, Probes};
+use names::Names;
+use probes::Probes;
 use ramps::Ramps;
 use state::{restore_verdicts, save_verdicts};
-use verdicts::{carry, date, of_checks, overlay};
+use verdicts::{carry, date, of_checks, of_turned, overlay};
 
 /// Something the keeper hears.
 #[derive(Clone, Debug)]
@@ -86,12 +101,27 @@ pub struct ProbeStatus {
     pub name: Arc<str>,
     /// Where its votes count.
     pub region: RegionId,
-    /// The number of its newest report.
+    /// The number of its newest report that was taken.
     pub number: u64,
-    /// How long ago that was heard.
-    pub age: Duration,
-    /// Whether its votes count.
+    /// How long ago that was heard; `None`: all that came was refused.
+    pub age: Option<Duration>,
+    /// Whether it was heard lately. Only then, and if it is not isolated, do its votes count.
     pub fresh: bool,
+    /// It sees another world than the rest.
+    pub isolation: Option<Isolation>,
+    /// What came under its name in the last minute and was refused, by reason.
+    pub refused: Vec<Refused>,
+}
+
+/// A probe disagrees with the rest of the fleet about more than half of what it checks: its votes do not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Isolation {
+    /// Of so many targets it says the opposite of what most others say,
+    pub disagrees: u32,
+    /// out of so many of which they have an opinion too.
+    pub of: u32,
+    /// Since when.
+    pub since: Moment,
 }
 
 /// A change of verdict or of an operator's mind is fresh, and the TTL short, for this long.
@@ -99,9 +129,6 @@ pub const FRESH: Duration = Duration::from_secs(60);
 
 /// Snapshots that are not urgent are this far apart.
 pub const PACE: Duration = Duration::from_secs(1);
-
-/// A report is fresh for so many of its probe's intervals.
-pub const FRESH_INTERVALS: u32 = 3;
 
 /// The one writer of the health map.
 #[derive(Debug)]
@@ -123,6 +150,8 @@ pub struct Keeper {
     /// Starts from the clock, in milliseconds: a state that was not saved in time cannot take it back.
     generation: u64,
     published: Moment,
+    /// When the whole map was worked out last.
+    worked_out: Moment,
     /// The map is not what was published last.
     pending: bool,
 }
@@ -150,6 +179,7 @@ impl Keeper {
             spoken: BTreeMap::new(),
             generation: state.generation.saturating_add(1).max(now.0),
             published: now,
+            worked_out: now,
             pending: false,
             plan,
             names,
@@ -170,8 +200,12 @@ impl Keeper {
     /// Takes an event in.
     pub fn apply(&mut self, event: Event, now: Moment) -> Step {
         let of_endpoint = matches!(event, Event::Control { .. });
-        let (mut facts, spoke) = self.hear(event, now);
-        facts.extend(self.work_out(of_endpoint, now));
+        let Heard { mut facts, change, spoke } = self.hear(event, now);
+        facts.extend(match change {
+            Change::Nothing => Vec::new(),
+            Change::Opinions(turned) => self.turn(&turned, now),
+            Change::Anything => self.work_out(of_endpoint, now),
+        });
         let turned_down = |fact: &Fact| matches!(fact, Fact::Turned { to: Verdict::Down, .. });
         let urgent = spoke || facts.iter().any(turned_down);
         let due = urgent || (self.pending && now.since(self.published) >= PACE);
@@ -193,6 +227,11 @@ impl Keeper {
         self.probes.status(now)
     }
 
+    /// The reports that did not count.
+    pub fn dropped(&self) -> Dropped {
+        self.probes.dropped()
+    }
+
     /// What a restart should start from.
     pub fn state(&self, now: Moment) -> State {
         State {
@@ -207,40 +246,54 @@ impl Keeper {
         }
     }
 
-    /// Notes an event; says what is worth telling, and whether somebody spoke who wants to see it done.
-    fn hear(&mut self, event: Event, now: Moment) -> (Vec<Fact>, bool) {
+    /// Notes an event.
+    fn hear(&mut self, event: Event, now: Moment) -> Heard {
         match event {
-            Event::Tick => (Vec::new(), false),
-            Event::Report(report) => match self.probes.hear(report, &self.names, now) {
-                Ok(()) => (Vec::new(), false),
-                Err(dropped) => (vec![dropped], false),
-            },
+            Event::Tick => Heard::anything(Vec::new(), false),
+            Event::Report(report) => self.report(report, now),
             Event::Plan(plan) => {
                 self.follow(plan, now);
-                (Vec::new(), true)
+                Heard::anything(Vec::new(), true)
             }
             Event::Control { endpoint, control } => self.control(endpoint, control, now),
             Event::Failback { pool } => match self.names.pool(&pool) {
                 Some(id) => {
                     self.holds.fail_back(id);
-                    (vec![Fact::FailedBack { pool: id }], true)
+                    Heard::anything(vec![Fact::FailedBack { pool: id }], true)
                 }
-                None => (vec![Fact::NoSuch { name: pool }], false),
+                None => Heard::anything(vec![Fact::NoSuch { name: pool }], false),
             },
         }
     }
 
-    fn control(&mut self, name: String, control: Option<Control>, now: Moment) -> (Vec<Fact>, bool) {
+    fn report(&mut self, report: Report, now: Moment) -> Heard {
+        let (turned, told) = match self.probes.hear(report, &self.names, now) {
+            Ok(turned) => (turned, None),
+            Err(told) => (Vec::new(), told),
+        };
+        let change = if now.since(self.worked_out) >= PACE || self.probes.lost(now) {
+            Change::Anything
+        } else if turned.is_empty() {
+            Change::Nothing
+        } else if self.probes.isolate(&self.names, now) {
+            Change::Anything
+        } else {
+            Change::Opinions(turned)
+        };
+        Heard { facts: told.into_iter().collect(), change, spoke: false }
+    }
+
+    fn control(&mut self, name: String, control: Option<Control>, now: Moment) -> Heard {
         let endpoint = self.names.endpoint(&name);
         if control.is_none() {
             self.controls.remove(&name);
         }
-        let Some(endpoint) = endpoint else { return (vec![Fact::NoSuch { name }], false) };
+        let Some(endpoint) = endpoint else { return Heard::anything(vec![Fact::NoSuch { name }], false) };
         if let Some(control) = control {
             self.controls.insert(name.clone(), control);
         }
         self.spoken.insert(name, now);
-        (vec![Fact::Controlled { endpoint, control }], true)
+        Heard::anything(vec![Fact::Controlled { endpoint, control }], true)
     }
 
     /// Goes on with another plan, with what is known of what survives.
@@ -264,15 +317,28 @@ impl Keeper {
     /// Works the map out anew from everything that is known, which may be that an operator `spoke` of an
     /// endpoint just now; says what turned.
     fn work_out(&mut self, spoke: bool, now: Moment) -> Vec<Fact> {
+        self.worked_out = now;
         self.spoken.retain(|_, at| now.since(*at) < FRESH);
-        let mut facts = self.probes.find_silent(now);
+        self.probes.isolate(&self.names, now);
+        let mut facts = self.probes.news(now);
+        let (inventory, voters) = (&self.plan.inventory, self.probes.voters(now));
+        let mut seen = of_checks(inventory, &voters, &self.seen, now);
+        latency::write(&mut seen, inventory, &voters, &self.seen);
+        facts.extend(self.conclude(seen, spoke, now));
+        facts
+    }
+
+    /// Works out what follows from probes that changed their opinion of these targets.
+    fn turn(&mut self, turned: &[TargetId], now: Moment) -> Vec<Fact> {
+        let names = (&self.plan.inventory, &self.names);
+        let seen = of_turned(turned, names, &self.probes.voters(now), &self.seen, now);
+        seen.map_or_else(Vec::new, |seen| self.conclude(seen, false, now))
+    }
+
+    /// Goes on from what the checks say to the map.
+    fn conclude(&mut self, seen: HealthMap, spoke: bool, now: Moment) -> Vec<Fact> {
         let inventory = &self.plan.inventory;
-        let votes = self.probes.votes(now);
-        let mut seen = of_checks(inventory, &votes, &self.seen, now);
-        words::write(&mut seen, inventory, &votes, &self.seen);
-        latency::write(&mut seen, inventory, &votes, &self.seen);
         let flaps = self.flaps.follow((&self.seen, &seen), inventory, now);
-        facts.extend(flapping(&flaps, inventory));
         self.seen = seen;
         let mut map = self.seen.clone();
         self.flaps.write(&mut map);
@@ -284,6 +350,7 @@ impl Keeper {
         let released = self.holds.follow((&self.map, &map), spoke, inventory, now);
         self.holds.write(&mut map);
         self.ramps.follow(&self.map, &mut map, inventory, now);
+        let mut facts = flapping(&flaps, inventory);
         facts.extend(turned(inventory, &self.map, &map));
         facts.extend(released.into_iter().map(|pool| Fact::FailedBack { pool }));
         self.pending |= map != self.map;
@@ -302,6 +369,28 @@ impl Keeper {
         let mut health = self.map.clone();
         prepare(&self.plan.inventory, &mut health);
         Snapshot { generation: self.generation, plan: Arc::clone(&self.plan), health }
+    }
+}
+
+/// What was made of an event.
+struct Heard {
+    facts: Vec<Fact>,
+    change: Change,
+    /// By somebody who wants to see it done.
+    spoke: bool,
+}
+
+/// What an event can change.
+enum Change {
+    Nothing,
+    /// What follows from a probe's opinion of these targets.
+    Opinions(Vec<TargetId>),
+    Anything,
+}
+
+impl Heard {
+    fn anything(facts: Vec<Fact>, spoke: bool) -> Self {
+        Self { facts, change: Change::Anything, spoke }
     }
 }
 

@@ -1,196 +1,341 @@
 //! What the probes said last, ready to be voted with.
 //!
-//! A report is kept as it came, by names, and resolved to the targets of the plan once, when it comes or
-//! when the plan changes. Whether it is fresh is judged by when it was *heard*: a probe's clock may be
-//! anything.
+//! ```text
+//!   Report --trusted?--> Held, by name --fresh?--in agreement with the rest?--> votes
+//!             | no
+//!             `--> counted, shown, told of once a minute
+//! ```
+//!
+//! Of a report only what votes need is kept, in the order of its list of targets; the list itself is shared
+//! ([`Roster`]). Whether it is fresh is judged by when it was *heard*.
 
-use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use foldhash::fast::FixedState;
+use crate::health::{Agent, Opinion, Report, TargetReport, Vote};
+use crate::keeper::isolation::{Witness, isolated};
+use crate::keeper::names::{Names, Roster};
+use crate::keeper::trust::{Dropped, Reason, Refusals, Stamp};
+use crate::keeper::{Fact, Isolation, ProbeStatus};
+use crate::model::{Moment, RegionId, SiteId, TargetId};
 
-use crate::health::{Report, TargetReport, Vote};
-use crate::keeper::{FRESH_INTERVALS, Fact, ProbeStatus};
-use crate::model::{EndpointId, Inventory, Moment, PoolId, RegionId, TargetId};
-
-/// The newest report of each probe.
+/// What is known of each probe.
 #[derive(Debug, Default)]
-pub(super) struct Probes(BTreeMap<Arc<str>, Held>);
+pub(super) struct Probes {
+    known: BTreeMap<Arc<str>, Probe>,
+    /// Those in use.
+    rosters: Vec<Arc<Roster>>,
+    dropped: Dropped,
+    /// Of names that there was no room for.
+    crowded: Refusals,
+}
 
 #[derive(Debug)]
-struct Held {
-    report: Report,
-    heard: Moment,
+struct Probe {
+    /// As it says.
+    region_name: Arc<str>,
     region: RegionId,
-    /// By target; `None`: it says nothing of it.
-    votes: Vec<Option<Vote>>,
+    site: Option<SiteId>,
+    /// `None`: all that came of it was refused.
+    held: Option<Held>,
+    refusals: Refusals,
+    isolation: Option<Isolation>,
+    /// It was told that this probe is isolated.
+    isolation_told: bool,
+}
+
+/// The newest report of a probe that is trusted.
+#[derive(Debug)]
+struct Held {
+    stamp: Stamp,
+    roster: Arc<Roster>,
+    /// By place in the roster.
+    votes: Vec<Vote>,
+    /// Its votes are in the map, if it is not isolated: it was fresh when that was last looked at.
+    counted: bool,
     /// It was told that this probe is silent.
     told: bool,
 }
 
 impl Probes {
-    /// Takes a report in, unless what is held is as new. A probe whose numbers went back, because its clock
-    /// did, is heard again when what is held of it is stale.
-    pub fn hear(&mut self, mut report: Report, names: &Names, now: Moment) -> Result<(), Fact> {
-        match self.0.get(&report.probe) {
-            Some(held) if held.outdoes(&report, now) => {
-                let Report { probe, number, .. } = report;
-                return Err(Fact::ReportDropped { probe, number, held: held.report.number });
-            }
-            None if self.0.len() >= PROBES_MAX => return Err(Fact::TooManyProbes { probe: report.probe }),
-            _ => {}
+    /// Takes a report in; says of which targets the probe has another opinion now than is in the map, where no
+    /// opinion is one too.
+    ///
+    /// # Errors
+    /// The report does not count; what is to be told of that, if anything is.
+    pub fn hear(
+        &mut self,
+        mut report: Report,
+        names: &Names,
+        now: Moment,
+    ) -> Result<Vec<TargetId>, Option<Fact>> {
+        let stamp = Stamp::of(&report, now);
+        let known = self.known.get(&report.probe);
+        let held = known.and_then(|probe| probe.held.as_ref());
+        let trusted = stamp.admit(held.map(|held| &held.stamp));
+        let room = known.is_some() || self.known.len() < PROBES_MAX;
+        if let Err(reason) = trusted.and(if room { Ok(()) } else { Err(Reason::Crowded) }) {
+            return Err(self.refuse(report, reason, names, now));
         }
-        report.interval_ms = report.interval_ms.clamp(1, INTERVAL_MAX_MS);
-        names.cut(&mut report);
-        let (region, votes) = names.resolve(&report);
-        let probe = Arc::clone(&report.probe);
-        self.0.insert(probe, Held { report, heard: now, region, votes, told: false });
-        Ok(())
+        let as_before = held.is_some_and(|held| held.roster.is_of(&report.targets));
+        if !as_before {
+            names.cut(&mut report);
+        }
+        let roster = match held.filter(|_| as_before) {
+            Some(held) => Arc::clone(&held.roster),
+            None => self.roster(&report.targets, names),
+        };
+        let probe = self.known.entry(Arc::clone(&report.probe)).or_insert_with(|| Probe::new(&report, names));
+        let moved = *probe.region_name != *report.region;
+        if moved {
+            probe.region_name = Arc::clone(&report.region);
+            probe.region = names.region_or_default(&report.region);
+        }
+        Ok(probe.take(stamp, roster, &report.targets, moved))
+    }
+
+    /// Counts a report that is not taken.
+    fn refuse(&mut self, report: Report, reason: Reason, names: &Names, now: Moment) -> Option<Fact> {
+        self.dropped.count(reason);
+        let room = self.known.len() < PROBES_MAX;
+        let (refusals, heard) = match self.known.get_mut(&report.probe) {
+            Some(probe) => (&mut probe.refusals, probe.held.as_ref().map(|held| held.stamp.heard)),
+            None if room => {
+                let probe = Probe::new(&report, names);
+                (&mut self.known.entry(Arc::clone(&report.probe)).or_insert(probe).refusals, None)
+            }
+            None => (&mut self.crowded, None),
+        };
+        let probe = report.probe;
+        refusals.note(reason, heard, now).then_some(Fact::ReportDropped { probe, reason })
+    }
+
+    /// The roster of this list of targets: one that is in use already, if there is one.
+    fn roster(&mut self, said: &[TargetReport], names: &Names) -> Arc<Roster> {
+        self.rosters.retain(|roster| Arc::strong_count(roster) > 1);
+        if let Some(roster) = self.rosters.iter().find(|roster| roster.is_of(said)) {
+            return Arc::clone(roster);
+        }
+        let roster = Arc::new(Roster::new(said, names));
+        self.rosters.push(Arc::clone(&roster));
+        roster
     }
 
     /// Reads every report again, under another plan.
     pub fn follow(&mut self, names: &Names) {
-        for held in self.0.values_mut() {
-            (held.region, held.votes) = names.resolve(&held.report);
+        let old = std::mem::take(&mut self.rosters);
+        self.rosters = old.iter().map(|roster| Arc::new(roster.follow(names))).collect();
+        let followed = |roster: &Arc<Roster>| old.iter().position(|old| Arc::ptr_eq(old, roster));
+        for (name, probe) in &mut self.known {
+            probe.region = names.region_or_default(&probe.region_name);
+            probe.site = names.site(name);
+            let Some(held) = &mut probe.held else { continue };
+            let place = followed(&held.roster).expect("every roster in use is in the list");
+            held.roster = Arc::clone(&self.rosters[place]);
+            for vote in &mut held.votes {
+                (vote.region, vote.site) = (probe.region, probe.site);
+            }
         }
     }
 
-    /// Tells, once each, which probes fell silent, and forgets those that are long gone.
-    pub fn find_silent(&mut self, now: Moment) -> Vec<Fact> {
-        self.0.retain(|_, held| now.since(held.heard) < FORGOTTEN_AFTER);
+    /// Finds out who is isolated; whether that is another than before.
+    pub fn isolate(&mut self, names: &Names, now: Moment) -> bool {
+        let fresh = |probe: &Probe| probe.held.as_ref().is_some_and(|held| held.stamp.fresh(now));
+        let witnesses: Vec<Witness<'_>> =
+            self.known.values().filter(|probe| fresh(probe)).filter_map(Probe::witness).collect();
+        let mut found = isolated(&witnesses, names.targets_len()).into_iter();
+        let mut changed = false;
+        for probe in self.known.values_mut() {
+            let counts = fresh(probe);
+            if let Some(held) = &mut probe.held {
+                held.counted = counts;
+            }
+            let agreement = if counts { found.next().flatten() } else { None };
+            let since = probe.isolation.map_or(now, |isolation| isolation.since);
+            changed |= probe.isolation.is_some() != agreement.is_some();
+            probe.isolation = agreement.map(|agreement| Isolation {
+                disagrees: agreement.disagrees,
+                of: agreement.of,
+                since,
+            });
+        }
+        changed
+    }
+
+    /// Whether a probe fell silent since that was last looked at.
+    pub fn lost(&self, now: Moment) -> bool {
+        let held = self.known.values().filter_map(|probe| probe.held.as_ref());
+        held.into_iter().any(|held| held.counted && !held.stamp.fresh(now))
+    }
+
+    /// Tells, once each, which probes fell silent, which are isolated and which agree again; forgets those that
+    /// are long gone.
+    pub fn news(&mut self, now: Moment) -> Vec<Fact> {
+        self.known.retain(|_, probe| !probe.gone(now));
         let mut facts = Vec::new();
-        for (probe, held) in &mut self.0 {
-            if !held.told && !held.fresh(now) {
+        for (name, probe) in &mut self.known {
+            let probe_name = || Arc::clone(name);
+            if let Some(held) = probe.held.as_mut().filter(|held| !held.told && !held.stamp.fresh(now)) {
                 held.told = true;
-                facts.push(Fact::ProbeSilent { probe: Arc::clone(probe) });
+                facts.push(Fact::ProbeSilent { probe: probe_name() });
+            }
+            match probe.isolation {
+                Some(isolation)
+                    if !probe.isolation_told && now.since(isolation.since) >= ISOLATION_TOLD_AFTER =>
+                {
+                    probe.isolation_told = true;
+                    facts.push(Fact::ProbeIsolated { probe: probe_name(), isolation });
+                }
+                None if probe.isolation_told => {
+                    probe.isolation_told = false;
+                    facts.push(Fact::ProbeAgrees { probe: probe_name() });
+                }
+                _ => {}
             }
         }
         facts
     }
 
-    /// The votes that count now: for each fresh probe, by target.
-    pub fn votes(&self, now: Moment) -> Vec<&[Option<Vote>]> {
-        self.0.values().filter(|held| held.fresh(now)).map(|held| &held.votes[..]).collect()
+    /// Those whose votes count now.
+    pub fn voters(&self, now: Moment) -> Vec<Voter<'_>> {
+        let trusted = self.known.values().filter(|probe| probe.isolation.is_none());
+        let held = trusted.filter_map(|probe| probe.held.as_ref());
+        held.filter(|held| held.stamp.fresh(now)).map(Voter).collect()
     }
 
     /// See [`crate::keeper::Keeper::probes`].
     pub fn status(&self, now: Moment) -> Vec<ProbeStatus> {
-        let status = |(name, held): (&Arc<str>, &Held)| ProbeStatus {
-            name: Arc::clone(name),
-            region: held.region,
-            number: held.report.number,
-            age: now.since(held.heard),
-            fresh: held.fresh(now),
+        let status = |(name, probe): (&Arc<str>, &Probe)| {
+            let stamp = probe.held.as_ref().map(|held| held.stamp);
+            ProbeStatus {
+                name: Arc::clone(name),
+                region: probe.region,
+                number: stamp.map_or(0, |stamp| stamp.number),
+                age: stamp.map(|stamp| now.since(stamp.heard)),
+                fresh: stamp.is_some_and(|stamp| stamp.fresh(now)),
+                isolation: probe.isolation,
+                refused: probe.refusals.recent(now),
+            }
         };
-        self.0.iter().map(status).collect()
+        self.known.iter().map(status).collect()
+    }
+
+    /// See [`crate::keeper::Keeper::dropped`].
+    pub fn dropped(&self) -> Dropped {
+        self.dropped
+    }
+}
+
+impl Probe {
+    fn new(report: &Report, names: &Names) -> Self {
+        Self {
+            region_name: Arc::clone(&report.region),
+            region: names.region_or_default(&report.region),
+            site: names.site(&report.probe),
+            held: None,
+            refusals: Refusals::default(),
+            isolation: None,
+            isolation_told: false,
+        }
+    }
+
+    /// Holds a report, from now on; returns the targets that turned.
+    fn take(
+        &mut self,
+        stamp: Stamp,
+        roster: Arc<Roster>,
+        said: &[TargetReport],
+        moved: bool,
+    ) -> Vec<TargetId> {
+        let Self { region, site, .. } = *self;
+        let vote = move |said: &TargetReport| {
+            let TargetReport { opinion, moving, last, rtt_us, agent, .. } = *said;
+            Vote { region, site, opinion, moving, last, rtt_us, agent }
+        };
+        if self.held.as_ref().is_some_and(|held| held.stamp.instance != stamp.instance) {
+            self.refusals.take_over();
+        }
+        match &mut self.held {
+            Some(held) if Arc::ptr_eq(&held.roster, &roster) && held.stamp.fresh(stamp.heard) && !moved => {
+                (held.stamp, held.counted, held.told) = (stamp, true, false);
+                held.update(said.iter().map(vote))
+            }
+            held => {
+                let before = held.take().filter(|held| held.counted);
+                let votes = said.iter().map(vote).collect();
+                let after = held.insert(Held { stamp, roster, votes, counted: true, told: false });
+                turned(before.as_ref(), after, moved)
+            }
+        }
+    }
+
+    fn witness(&self) -> Option<Witness<'_>> {
+        let held = self.held.as_ref()?;
+        Some(Witness { site: self.site, targets: held.roster.targets(), votes: &held.votes })
+    }
+
+    /// Whether there is nothing left to remember it for.
+    fn gone(&self, now: Moment) -> bool {
+        match &self.held {
+            Some(held) => now.since(held.stamp.heard) >= FORGOTTEN_AFTER,
+            None => self.refusals.recent(now).is_empty(),
+        }
     }
 }
 
 impl Held {
-    /// Whether this is rather to be believed than another report of the same probe.
-    fn outdoes(&self, report: &Report, now: Moment) -> bool {
-        let number = self.report.number;
-        number == report.number || (number > report.number && self.fresh(now))
-    }
-
-    fn fresh(&self, now: Moment) -> bool {
-        now.since(self.heard) <= FRESH_INTERVALS * Duration::from_millis(self.report.interval_ms.into())
-    }
-}
-
-/// From the names in reports and controls to the numbers of a plan.
-#[derive(Debug)]
-pub(super) struct Names {
-    regions: HashMap<Box<str>, RegionId, FixedState>,
-    endpoints: HashMap<Box<str>, EndpointId, FixedState>,
-    pools: HashMap<Box<str>, PoolId, FixedState>,
-    targets: HashMap<IpAddr, Vec<(Box<str>, TargetId)>, FixedState>,
-    targets_len: usize,
-    default: RegionId,
-}
-
-impl Names {
-    /// The names of an inventory.
-    pub fn of(inventory: &Inventory) -> Self {
-        let mut targets: HashMap<IpAddr, Vec<_>, FixedState> = HashMap::default();
-        for (index, target) in inventory.targets.iter().enumerate() {
-            let monitor = inventory.monitors[target.monitor.index()].name.clone();
-            targets.entry(target.address).or_default().push((monitor, TargetId::at(index)));
-        }
-        let regions = inventory.regions.iter().enumerate();
-        let endpoints = inventory.endpoints.iter().enumerate();
-        let pools = inventory.pools.iter().enumerate();
-        Self {
-            regions: regions.map(|(index, region)| (region.name.clone(), RegionId::at(index))).collect(),
-            endpoints: endpoints.map(|(index, one)| (one.name.clone(), EndpointId::at(index))).collect(),
-            pools: pools.map(|(index, pool)| (pool.name.clone(), PoolId::at(index))).collect(),
-            targets,
-            targets_len: inventory.targets.len(),
-            default: inventory.default_region(),
-        }
-    }
-
-    /// A region by its name.
-    pub fn region(&self, name: &str) -> Option<RegionId> {
-        self.regions.get(name).copied()
-    }
-
-    /// An endpoint by its name.
-    pub fn endpoint(&self, name: &str) -> Option<EndpointId> {
-        self.endpoints.get(name).copied()
-    }
-
-    /// A pool by its name.
-    pub fn pool(&self, name: &str) -> Option<PoolId> {
-        self.pools.get(name).copied()
-    }
-
-    /// A target by the names in a report.
-    fn target(&self, said: &TargetReport) -> Option<TargetId> {
-        let there = self.targets.get(&said.address)?;
-        there.iter().find(|(monitor, _)| **monitor == *said.monitor).map(|(_, target)| *target)
-    }
-
-    /// Cuts off what a report says of targets that the plan does not have, but for some: they may be of
-    /// the next plan, which the probe has already.
-    pub fn cut(&self, report: &mut Report) {
-        let mut strangers = 0;
-        report.targets.retain(|said| {
-            let known = self.target(said).is_some();
-            strangers += usize::from(!known);
-            known || strangers <= STRANGERS_MAX
-        });
-        report.targets.truncate(self.targets_len + STRANGERS_MAX);
-        report.targets.shrink_to_fit();
-    }
-
-    /// Where the votes of a report count, and what they are, by target. What the plan does not have is
-    /// left out: it is of a plan that the probe has and we have not yet, or no more.
-    fn resolve(&self, report: &Report) -> (RegionId, Vec<Option<Vote>>) {
-        let region = self.region(&report.region).unwrap_or(self.default);
-        let mut votes = vec![None; self.targets_len];
-        for said in &report.targets {
-            if let Some(target) = self.target(said) {
-                let (opinion, moving, last, rtt_us) = (said.opinion, said.moving, said.last, said.rtt_us);
-                votes[target.index()] =
-                    Some(Vote { region, opinion, moving, last, rtt_us, agent: said.agent });
+    /// Takes other votes on the same targets; returns those that turned.
+    fn update(&mut self, votes: impl Iterator<Item = Vote>) -> Vec<TargetId> {
+        let mut turned = Vec::new();
+        for ((held, vote), target) in self.votes.iter_mut().zip(votes).zip(self.roster.targets()) {
+            if said(Some(held)) != said(Some(&vote)) {
+                turned.extend(*target);
             }
+            *held = vote;
         }
-        (region, votes)
+        turned
+    }
+
+    fn on(&self, target: TargetId) -> Option<&Vote> {
+        self.votes.get(self.roster.place(target)?)
     }
 }
 
-/// A probe that was silent for so long is no longer shown, and may come back with any number.
+/// The targets of which one report says otherwise than the one before it; all, if it is from another region.
+fn turned(before: Option<&Held>, after: &Held, moved: bool) -> Vec<TargetId> {
+    let was = |target| said(before.and_then(|held| held.on(target)));
+    let other = |target: &TargetId| moved || was(*target) != said(after.on(*target));
+    let before = before.iter().flat_map(|held| held.roster.targets());
+    let mut turned: Vec<TargetId> =
+        before.chain(after.roster.targets()).flatten().copied().filter(other).collect();
+    turned.sort_unstable();
+    turned.dedup();
+    turned
+}
+
+/// What can change a verdict at once.
+fn said(vote: Option<&Vote>) -> (Opinion, Option<Agent>) {
+    vote.map_or((Opinion::Unknown, None), |vote| (vote.opinion, vote.agent))
+}
+
+/// A probe whose votes count.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Voter<'p>(&'p Held);
+
+impl Voter<'_> {
+    /// What it says of a target; `None`: nothing.
+    pub fn on(&self, target: TargetId) -> Option<Vote> {
+        self.0.on(target).copied()
+    }
+}
+
+/// A probe that was silent for so long is no longer shown.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Probes that are remembered at most: beyond this a new one is not heard until another is forgotten.
 pub(super) const PROBES_MAX: usize = 10_000;
 
-/// A probe that says it reports less often is taken to report this often: its votes go stale sooner than
-/// its next report comes, rather than standing for weeks after its last.
-const INTERVAL_MAX_MS: u32 = 60_000;
-
-/// Of the targets in one report that the plan does not have, so many are kept; the rest is cut off.
-pub(super) const STRANGERS_MAX: usize = 1_000;
+/// Who is isolated for a shorter time is not told of: when much fails at once some probes see it first, and
+/// are isolated until the others see it too.
+const ISOLATION_TOLD_AFTER: Duration = Duration::from_secs(10);

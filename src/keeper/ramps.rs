@@ -11,7 +11,7 @@
 //! In steps of a tenth: few enough that each is worth a snapshot. Who waits for its failback has not begun.
 
 use crate::health::{HealthMap, Slot, TENTHS};
-use crate::keeper::probes::Names;
+use crate::keeper::names::Names;
 use crate::keeper::slots::{self, SavedSlot, Since, is_up, pools};
 use crate::model::{Family, Inventory, Moment, Pool};
 

@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 
 use crate::health::{HealthMap, Slot};
-use crate::keeper::probes::Names;
+use crate::keeper::names::Names;
 use crate::model::{Family, Inventory, Moment, Pool, PoolId, SituationId, Use};
 
 /// Slots, and since when each is remembered.

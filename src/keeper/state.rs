@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::health::{Agent, Control, HealthMap, Standing, Verdict};
 use crate::keeper::cases::SavedCase;
 use crate::keeper::latency::SavedOrder;
-use crate::keeper::probes::Names;
+use crate::keeper::names::Names;
 use crate::keeper::slots::SavedSlot;
 use crate::keeper::verdicts::{endpoints, regions};
 use crate::model::{Endpoint, Family, Inventory, Moment};

@@ -4,32 +4,57 @@ use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
-use crate::health::{Basis, Control, Evidence, HealthMap, Standing, Verdict, Vote, judge};
+use crate::health::{Basis, Control, Evidence, HealthMap, Poll, Standing, Verdict, Vote};
 use crate::keeper::FRESH;
-use crate::keeper::probes::Names;
+use crate::keeper::names::Names;
+use crate::keeper::probes::Voter;
+use crate::keeper::words::Words;
 use crate::model::{Endpoint, EndpointId, Family, Inventory, Moment, Need, Reach, RegionId, TargetId};
 
-/// What the checks say of every endpoint. `votes` are those of each fresh probe, by target; `before` is
-/// what they said last, which stands where nobody votes.
+/// What the checks say of every endpoint. `before` is what they said last, which stands where nobody votes.
 pub(super) fn of_checks(
     inventory: &Inventory,
-    votes: &[&[Option<Vote>]],
+    voters: &[Voter<'_>],
     before: &HealthMap,
     now: Moment,
 ) -> HealthMap {
     let mut seen = HealthMap::new(inventory);
     for (id, endpoint) in endpoints(inventory) {
         for family in Family::BOTH {
-            let targets = &endpoint.targets[family.index()];
-            if targets.is_empty() {
+            if endpoint.targets[family.index()].is_empty() {
                 continue;
             }
-            let ballots: SmallVec<[Ballot; 2]> =
-                targets.iter().map(|target| Ballot::on(*target, votes, inventory)).collect();
+            let said = Said::of(endpoint, family, voters, inventory);
             for region in regions(inventory) {
                 let last = before.endpoint(id, region, family);
-                *seen.endpoint_mut(id, region, family) =
-                    conclude(&ballots, &endpoint.needs, region, last, now);
+                *seen.endpoint_mut(id, region, family) = said.conclude(region, last, now);
+            }
+        }
+    }
+    seen
+}
+
+/// What the checks say now that a probe says otherwise of some targets; `None`: every verdict and every word is
+/// as it was. What else came with that waits for [`of_checks`].
+pub(super) fn of_turned(
+    turned: &[TargetId],
+    (inventory, names): (&Inventory, &Names),
+    voters: &[Voter<'_>],
+    before: &HealthMap,
+    now: Moment,
+) -> Option<HealthMap> {
+    let mut seen: Option<HealthMap> = None;
+    for target in turned {
+        let family = Family::of(inventory.targets[target.index()].address);
+        for id in names.endpoints_of(*target) {
+            let said = Said::of(&inventory.endpoints[id.index()], family, voters, inventory);
+            for region in regions(inventory) {
+                let last = before.endpoint(*id, region, family);
+                let standing = said.conclude(region, last, now);
+                if (standing.verdict, standing.agent) != (last.verdict, last.agent) {
+                    let seen = seen.get_or_insert_with(|| before.clone());
+                    *seen.endpoint_mut(*id, region, family) = standing;
+                }
             }
         }
     }
@@ -120,6 +145,99 @@ fn same_place(old: &Endpoint, new: &Endpoint, family: Family) -> bool {
     same_reach && watched(old) == watched(new)
 }
 
+/// What was voted on one target: the verdict, whether it moves, and why; `None`: nothing.
+type Judged = Option<(Verdict, bool, Evidence)>;
+
+/// What probes say of one family of an endpoint.
+struct Said<'e> {
+    /// For each of its targets.
+    polls: SmallVec<[Poll; 1]>,
+    needs: &'e [Need],
+    words: Words,
+}
+
+impl<'e> Said<'e> {
+    fn of(endpoint: &'e Endpoint, family: Family, voters: &[Voter<'_>], inventory: &Inventory) -> Self {
+        let mut said = Self { polls: SmallVec::new(), needs: &endpoint.needs, words: Words::default() };
+        for target in &endpoint.targets[family.index()] {
+            let votes: SmallVec<[Vote; 16]> = voters.iter().filter_map(|voter| voter.on(*target)).collect();
+            let monitor = inventory.targets[target.index()].monitor;
+            said.words.hear(&votes);
+            said.polls.push(Poll::of(votes, inventory.monitors[monitor.index()].quorum));
+        }
+        said
+    }
+
+    /// What stands for clients of a region, where `last` stood: what was stays where there is no vote on any target,
+    /// and a Down also where what has no vote yet decides: nobody says yet that what failed passes now.
+    fn conclude(&self, region: RegionId, last: &Standing, now: Moment) -> Standing {
+        let agent = self.words.of(region, last.agent);
+        let judged: SmallVec<[Judged; 2]> = self.polls.iter().map(|poll| poll.judge(region)).collect();
+        let moving = judged.iter().flatten().any(|(_, moves, _)| *moves);
+        let Weighed { decisive, unvoted } = Weighed::of(&judged, self.needs);
+        let stays_down = unvoted && last.verdict == Verdict::Down;
+        match decisive.filter(|(voted, _)| *voted == Verdict::Down || !stays_down) {
+            None => {
+                // somebody is looking, and will have an opinion soon
+                let looked_at = self.polls.iter().any(Poll::looked_at);
+                Standing {
+                    verdict: last.verdict,
+                    moving: looked_at || last.verdict == Verdict::Unknown,
+                    stale: last.verdict != Verdict::Unknown,
+                    control: None,
+                    evidence: Evidence { basis: Basis::Kept, ..Evidence::default() },
+                    since: last.since,
+                    agent,
+                    rtt_us: last.rtt_us,
+                }
+            }
+            Some((voted, evidence)) => {
+                let verdict = if voted == Verdict::Up && unvoted { Verdict::Unknown } else { voted };
+                let since = if verdict == last.verdict { last.since } else { Some(now) };
+                let moving = moving || unvoted;
+                let rtt_us = last.rtt_us;
+                Standing { verdict, moving, stale: false, control: None, evidence, since, agent, rtt_us }
+            }
+        }
+    }
+}
+
+/// What an endpoint's needs come to.
+#[derive(Default)]
+struct Weighed {
+    /// Down if any need cannot be met, else Up; and what says so. `None`: there is no vote.
+    decisive: Option<(Verdict, Evidence)>,
+    /// Whether some need is met or not is up to those without a vote.
+    unvoted: bool,
+}
+
+impl Weighed {
+    /// No needs: each target must be up.
+    fn of(judged: &[Judged], needs: &[Need]) -> Self {
+        let mut weighed = Self::default();
+        if needs.is_empty() {
+            judged.iter().for_each(|alone| weighed.add(std::slice::from_ref(alone), 1));
+        }
+        for need in needs {
+            let parts: SmallVec<[Judged; 4]> = need.parts.iter().map(|part| judged[*part]).collect();
+            weighed.add(&parts, need.at_least);
+        }
+        weighed
+    }
+
+    fn add(&mut self, parts: &[Judged], at_least: usize) {
+        let met = met(parts, at_least);
+        self.unvoted |= met.is_none();
+        let voted = met.unwrap_or(Verdict::Up);
+        let speaks = parts.iter().flatten().find(|(verdict, ..)| met.is_none_or(|met| *verdict == met));
+        if let Some((_, _, evidence)) = speaks
+            && self.decisive.is_none_or(|(held, _)| held == Verdict::Up && voted == Verdict::Down)
+        {
+            self.decisive = Some((voted, *evidence));
+        }
+    }
+}
+
 /// Up if enough targets are, Down if too few can be; `None`: those without a vote decide.
 fn met(parts: &[Judged], at_least: usize) -> Option<Verdict> {
     let voted = |wanted| parts.iter().flatten().filter(|(verdict, ..)| *verdict == wanted).count();
@@ -129,82 +247,6 @@ fn met(parts: &[Judged], at_least: usize) -> Option<Verdict> {
         Some(Verdict::Down)
     } else {
         None
-    }
-}
-
-/// All votes on one target, and how many of them must say down.
-struct Ballot {
-    votes: SmallVec<[Vote; 16]>,
-    quorum: u8,
-}
-
-impl Ballot {
-    fn on(target: TargetId, votes: &[&[Option<Vote>]], inventory: &Inventory) -> Self {
-        let monitor = inventory.targets[target.index()].monitor;
-        let votes = votes.iter().filter_map(|probe| probe[target.index()]).collect();
-        Self { votes, quorum: inventory.monitors[monitor.index()].quorum }
-    }
-}
-
-/// What was voted on one target: the verdict, whether it moves, and why; `None`: nothing.
-type Judged = Option<(Verdict, bool, Evidence)>;
-
-/// Down if any need cannot be met; Up if all are; else Unknown. What was stands where there is no vote on any, and
-/// a Down also where what has no vote yet decides: nobody says yet that what failed passes now.
-fn conclude(ballots: &[Ballot], needs: &[Need], region: RegionId, last: &Standing, now: Moment) -> Standing {
-    let judged: SmallVec<[Judged; 2]> =
-        ballots.iter().map(|ballot| judge(&ballot.votes, region, ballot.quorum)).collect();
-    let moving = judged.iter().flatten().any(|(_, moves, _)| *moves);
-    let mut decisive: Option<(Verdict, Evidence)> = None;
-    let mut unvoted = false;
-    let mut weigh = |parts: &[Judged], at_least: usize| {
-        let met = met(parts, at_least);
-        unvoted |= met.is_none();
-        let voted = met.unwrap_or(Verdict::Up);
-        let speaks = parts.iter().flatten().find(|(verdict, ..)| met.is_none_or(|met| *verdict == met));
-        if let Some((_, _, evidence)) = speaks
-            && decisive.is_none_or(|(held, _)| held == Verdict::Up && voted == Verdict::Down)
-        {
-            decisive = Some((voted, *evidence));
-        }
-    };
-    if needs.is_empty() {
-        judged.iter().for_each(|alone| weigh(std::slice::from_ref(alone), 1));
-    }
-    for need in needs {
-        let parts: SmallVec<[Judged; 4]> = need.parts.iter().map(|part| judged[*part]).collect();
-        weigh(&parts, need.at_least);
-    }
-    let stays_down = unvoted && last.verdict == Verdict::Down;
-    match decisive.filter(|(voted, _)| *voted == Verdict::Down || !stays_down) {
-        None => {
-            // somebody is looking, and will have an opinion soon
-            let looked_at = ballots.iter().any(|ballot| !ballot.votes.is_empty());
-            Standing {
-                verdict: last.verdict,
-                moving: looked_at || last.verdict == Verdict::Unknown,
-                stale: last.verdict != Verdict::Unknown,
-                control: None,
-                evidence: Evidence { basis: Basis::Kept, ..Evidence::default() },
-                since: last.since,
-                agent: last.agent,
-                rtt_us: last.rtt_us,
-            }
-        }
-        Some((voted, evidence)) => {
-            let verdict = if voted == Verdict::Up && unvoted { Verdict::Unknown } else { voted };
-            let since = if verdict == last.verdict { last.since } else { Some(now) };
-            Standing {
-                verdict,
-                moving: moving || unvoted,
-                stale: false,
-                control: None,
-                evidence,
-                since,
-                agent: last.agent,
-                rtt_us: last.rtt_us,
-            }
-        }
     }
 }
 

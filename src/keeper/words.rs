@@ -14,29 +14,35 @@ use smallvec::SmallVec;
 use crate::health::{Agent, Basis, HealthMap, Opinion, Verdict, Vote};
 use crate::keeper::cases::cases_of;
 use crate::keeper::verdicts::endpoints;
-use crate::model::{Inventory, RegionId, TargetId};
+use crate::model::{Inventory, RegionId};
 
-/// Writes the word of every endpoint down, beside what the checks say of it. `votes` are those of each fresh
-/// probe, by target; `before` is what was written last.
-pub(super) fn write(
-    map: &mut HealthMap,
-    inventory: &Inventory,
-    votes: &[&[Option<Vote>]],
-    before: &HealthMap,
-) {
-    let is_word = |vote: &Option<Vote>| vote.as_ref().is_some_and(|vote| vote.agent.is_some());
-    let spoken = votes.iter().any(|probe| probe.iter().any(is_word));
-    for (id, endpoint) in endpoints(inventory) {
-        for case in cases_of(id.index(), inventory) {
-            let last = case.standing(before).agent;
-            if !spoken && last.is_none() {
-                continue;
-            }
-            let targets = &endpoint.targets[case.family.index()];
-            let words = targets.iter().filter_map(|target| word_on(*target, case.region, votes));
-            let least = words.min_by_key(|word| left(*word));
-            case.standing_mut(map).agent = least.or(last).filter(|word| *word != Agent::Up);
+/// What probes heard of an endpoint, on each of its monitors.
+#[derive(Debug, Default)]
+pub(super) struct Words {
+    /// Of those who have an opinion: where they stand and what they heard, in order.
+    heard: SmallVec<[Vec<(RegionId, Agent)>; 1]>,
+    /// Somebody heard a word at all.
+    spoken: bool,
+}
+
+impl Words {
+    /// Adds what was heard on one more monitor.
+    pub fn hear(&mut self, votes: &[Vote]) {
+        self.spoken |= votes.iter().any(|vote| vote.agent.is_some());
+        let with_opinion = votes.iter().filter(|vote| vote.opinion != Opinion::Unknown);
+        let mut heard: Vec<(RegionId, Agent)> =
+            with_opinion.map(|vote| (vote.region, vote.agent.unwrap_or(Agent::Up))).collect();
+        heard.sort_unstable_by_key(|(of, word)| (*of, left(*word)));
+        self.heard.push(heard);
+    }
+
+    /// The word for clients of a region, where `last` was the last one; none is `up`.
+    pub fn of(&self, region: RegionId, last: Option<Agent>) -> Option<Agent> {
+        if !self.spoken && last.is_none() {
+            return None;
         }
+        let words = self.heard.iter().filter_map(|heard| word(heard, region));
+        words.min_by_key(|word| left(*word)).or(last).filter(|word| *word != Agent::Up)
     }
 }
 
@@ -55,15 +61,8 @@ pub(super) fn obey(map: &mut HealthMap, inventory: &Inventory) {
     }
 }
 
-/// What was heard on a target, for clients of a region; `None`: nobody has an opinion of it.
-fn word_on(target: TargetId, region: RegionId, votes: &[&[Option<Vote>]]) -> Option<Agent> {
-    let mut heard: SmallVec<[(RegionId, Agent); 16]> = votes
-        .iter()
-        .filter_map(|probe| probe[target.index()])
-        .filter(|vote| vote.opinion != Opinion::Unknown)
-        .map(|vote| (vote.region, vote.agent.unwrap_or(Agent::Up)))
-        .collect();
-    heard.sort_by_key(|(of, word)| (*of, left(*word)));
+/// What was `heard` on a monitor, in order, for clients of a region; `None`: nobody has an opinion of it.
+fn word(heard: &[(RegionId, Agent)], region: RegionId) -> Option<Agent> {
     let by_region = || heard.chunk_by(|a, b| a.0 == b.0);
     let middle = |words: &[(RegionId, Agent)]| words[words.len() / 2].1;
     if let Some(own) = by_region().find(|words| words[0].0 == region) {
@@ -95,14 +94,18 @@ mod tests {
 
     /// The word for `eu`, from what was heard in which region.
     fn word(heard: &[(RegionId, Option<Agent>)]) -> Option<Agent> {
-        let votes: Vec<[Option<Vote>; 1]> =
-            heard.iter().map(|(region, agent)| [Some(Vote { agent: *agent, ..vote(*region) })]).collect();
-        let votes: Vec<&[Option<Vote>]> = votes.iter().map(|vote| &vote[..]).collect();
-        word_on(TargetId(0), EU, &votes)
-    }
-
-    fn vote(region: RegionId) -> Vote {
-        Vote { region, opinion: Opinion::Up, moving: false, last: None, rtt_us: None, agent: None }
+        let vote = |(region, agent): &(RegionId, Option<Agent>)| Vote {
+            region: *region,
+            site: None,
+            opinion: Opinion::Up,
+            moving: false,
+            last: None,
+            rtt_us: None,
+            agent: *agent,
+        };
+        let mut words = Words::default();
+        words.hear(&heard.iter().map(vote).collect::<Vec<Vote>>());
+        super::word(&words.heard[0], EU)
     }
 
     #[test]

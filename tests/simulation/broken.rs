@@ -92,16 +92,20 @@ impl Rules for RepeatsGenerations {
     }
 }
 
-/// What is published is the health of the first snapshot, for ever.
+/// What is published is the health of the first snapshot of a plan, for ever.
 #[derive(Default)]
-pub struct NeverNews(std::sync::Mutex<Option<Arc<Snapshot>>>);
+pub struct NeverNews(std::sync::Mutex<Vec<Arc<Snapshot>>>);
 
 impl Rules for NeverNews {
     fn publish(&self, snapshot: Snapshot) -> Snapshot {
-        let mut first = self.0.lock().expect("nobody panics with it");
-        let first = first.get_or_insert_with(|| Arc::new(snapshot.clone()));
-        let same_plan = Arc::ptr_eq(&first.plan, &snapshot.plan);
-        if same_plan { Snapshot { health: first.health.clone(), ..snapshot } } else { snapshot }
+        let mut firsts = self.0.lock().expect("nobody panics with it");
+        match firsts.iter().find(|first| Arc::ptr_eq(&first.plan, &snapshot.plan)) {
+            Some(first) => Snapshot { health: first.health.clone(), ..snapshot },
+            None => {
+                firsts.push(Arc::new(snapshot.clone()));
+                snapshot
+            }
+        }
     }
 }
 

@@ -34,6 +34,16 @@ impl Clock {
     pub fn moment(&self, now: u64) -> Moment {
         Moment(now.saturating_add_signed(self.process))
     }
+
+    /// What the wall clock shows: so other machines are told of now.
+    pub fn wall(&self, now: u64) -> Moment {
+        Moment(now.saturating_add_signed(self.wall))
+    }
+
+    /// The moment at which the wall clock shows a time.
+    pub fn of_wall(&self, time: Moment) -> Moment {
+        Moment(time.0.saturating_add_signed(self.process - self.wall))
+    }
 }
 
 pub const HOUR: i64 = 3_600_000;

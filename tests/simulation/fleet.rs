@@ -170,8 +170,8 @@ impl<'r> Fleet<'r> {
                 self.plan_report(probe);
             }
             Happening::Arrives { server, report } if self.servers[server].alive => {
-                self.servers[server].note(&report, self.now);
-                self.apply(server, Event::Report((*report).clone()))?;
+                let report = self.servers[server].note(&report, self.now);
+                self.apply(server, Event::Report(report))?;
             }
             Happening::Ticks { server, life } if self.servers[server].life == life => {
                 self.apply(server, Event::Tick)?;
@@ -402,8 +402,8 @@ impl Fleet<'_> {
         for probe in 0..self.probes.len() {
             let report = self.make_report(probe);
             for server in 0..self.servers.len() {
-                self.servers[server].note(&report, self.now);
-                self.apply(server, Event::Report((*report).clone()))?;
+                let report = self.servers[server].note(&report, self.now);
+                self.apply(server, Event::Report(report))?;
             }
         }
         for server in 0..self.servers.len() {
@@ -432,7 +432,7 @@ impl Fleet<'_> {
         };
         let orders: Vec<(String, Control)> =
             self.orders.iter().map(|(name, order)| (name.clone(), *order)).collect();
-        self.servers.iter().try_for_each(|server| verdicts_are_true(server, sick, &orders))
+        self.servers.iter().try_for_each(|server| verdicts_are_true(server, self.now, sick, &orders))
     }
 }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windrose::health::{Basis, Control, HealthMap, Opinion, Report, Standing, Verdict};
-use windrose::keeper::{Event, Keeper, PACE};
+use windrose::keeper::{Event, Keeper, PACE, ProbeStatus};
 use windrose::model::{Endpoint, EndpointId, Family, RegionId};
 use windrose::plan::Plan;
 
@@ -138,7 +138,11 @@ fn nothing_is_down_without_votes(server: &Server, before: &Before, now: u64) -> 
 }
 
 fn verdicts_are_by_the_book(server: &Server, now: u64) -> Result<(), Violation> {
-    let counted = counted(server, now)?;
+    let counted: Vec<(RegionId, &Report)> = fresh(server, now)?
+        .into_iter()
+        .filter(|(probe, _)| probe.isolation.is_none())
+        .map(|(probe, report)| (probe.region, report))
+        .collect();
     for slot in Slot::all(server.keeper.plan()) {
         let standing = slot.of(server.keeper.health());
         let wrong = |expected: Verdict| {
@@ -158,12 +162,12 @@ fn verdicts_are_by_the_book(server: &Server, now: u64) -> Result<(), Violation> 
     Ok(())
 }
 
-/// The reports that count now, with the region of who sent them: those that the keeper says it holds, of what was
-/// really brought.
-fn counted(server: &Server, now: u64) -> Result<Vec<(RegionId, &Report)>, Violation> {
+/// The fresh reports, with what the keeper says of who sent them: those that it says it holds, of what was really
+/// brought.
+fn fresh(server: &Server, now: u64) -> Result<Vec<(ProbeStatus, &Report)>, Violation> {
     let fresh = server.keeper.probes(server.moment(now)).into_iter().filter(|probe| probe.fresh);
-    let report = |probe: windrose::keeper::ProbeStatus| match server.brought(&probe.name, probe.number) {
-        Some(brought) => Ok((probe.region, &*brought.report)),
+    let report = |probe: ProbeStatus| match server.brought(&probe.name, probe.number) {
+        Some(brought) => Ok((probe, &brought.report)),
         None => {
             let detail =
                 format!("{}: report {} of {} came from nobody", server.name, probe.number, probe.name);
@@ -265,7 +269,10 @@ pub fn same_reports_same_verdicts(one: &Server, two: &Server) -> Result<(), Viol
 /// moment: their maps are the same to the last bit, and their verdicts those of the one.
 pub fn any_order_same_map(server: &Server, now: u64, dice: &mut Dice) -> Result<(), Violation> {
     let moment = server.moment(now);
-    let held: Vec<Report> = counted(server, now)?.into_iter().map(|(_, report)| report.clone()).collect();
+    let held: Vec<Report> = fresh(server, now)?
+        .into_iter()
+        .map(|(_, report)| Report { sent: moment, ..report.clone() })
+        .collect();
     let mut hear = || {
         let mut order: Vec<&Report> = held.iter().chain(held.iter().filter(|_| dice.chance(0.5))).collect();
         dice.shuffle(&mut order);
@@ -273,6 +280,7 @@ pub fn any_order_same_map(server: &Server, now: u64, dice: &mut Dice) -> Result<
         for report in order {
             keeper.apply(Event::Report(report.clone()), moment);
         }
+        keeper.apply(Event::Tick, moment);
         keeper
     };
     let (one, two) = (hear(), hear());
@@ -293,13 +301,18 @@ pub fn any_order_same_map(server: &Server, now: u64, dice: &mut Dice) -> Result<
     Ok(())
 }
 
-/// When nothing disturbs any more: what is served is what is really so.
+/// When nothing disturbs any more: what is served is what is really so. Where a region sees so much that others do
+/// not see that its probes are isolated, it is what the others see.
 pub fn verdicts_are_true(
     server: &Server,
+    now: u64,
     sick: impl Fn(&Slot<'_>) -> bool,
     orders: &[(String, Control)],
 ) -> Result<(), Violation> {
     let snapshot = server.cell.load_full();
+    if server.keeper.probes(server.moment(now)).iter().any(|probe| probe.isolation.is_some()) {
+        return Ok(());
+    }
     for slot in Slot::all(&snapshot.plan) {
         let order =
             orders.iter().find(|(name, _)| **name == *slot.endpoint().name).map(|(_, control)| *control);

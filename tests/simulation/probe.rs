@@ -105,7 +105,7 @@ impl Probe {
 
     /// The next report.
     pub fn report(&mut self, region: &str, now: u64) -> Report {
-        let sent = self.clock.moment(now);
+        let moment = self.clock.moment(now);
         self.number += 1;
         let said = |((monitor, address), watched): (&Key, &Watched)| TargetReport {
             monitor: Arc::clone(monitor),
@@ -114,7 +114,7 @@ impl Probe {
             moving: watched.tracker.moving(),
             last: watched.last,
             rtt_us: Some(20_000),
-            age_ms: sent.since(watched.tracker.since()).as_millis() as u64,
+            age_ms: moment.since(watched.tracker.since()).as_millis() as u64,
             certificate_end: None,
             agent: None,
         };
@@ -123,7 +123,7 @@ impl Probe {
             region: region.into(),
             number: self.number,
             instance: self.instance,
-            sent,
+            sent: self.clock.wall(now),
             interval_ms: REPORT_INTERVAL as u32,
             targets: self.watched.iter().map(said).collect(),
         }

@@ -39,7 +39,7 @@ pub struct Server {
 }
 
 pub struct Brought {
-    pub report: Arc<Report>,
+    pub report: Report,
     pub at: Moment,
 }
 
@@ -106,13 +106,14 @@ impl Server {
         Ok(Applied { before, facts, published })
     }
 
-    /// Notes what the network brings.
-    pub fn note(&mut self, report: &Arc<Report>, now: u64) {
+    /// Takes what the network brings, sent at a moment of this process.
+    pub fn note(&mut self, report: &Report, now: u64) -> Report {
         let at = self.moment(now);
+        let report = Report { sent: self.clock.of_wall(report.sent), ..report.clone() };
         let of_probe = self.brought.entry(Arc::clone(&report.probe)).or_default();
-        let brought =
-            of_probe.entry(report.number).or_insert_with(|| Brought { report: Arc::clone(report), at });
+        let brought = of_probe.entry(report.number).or_insert_with(|| Brought { report: report.clone(), at });
         brought.at = at;
+        report
     }
 
     /// A report that was brought to this process.
@@ -127,7 +128,7 @@ impl Server {
             now.since(brought.at)
                 <= FRESH_INTERVALS * Duration::from_millis(brought.report.interval_ms.into())
         };
-        self.brought.values().flat_map(BTreeMap::values).filter(fresh).map(|brought| &*brought.report)
+        self.brought.values().flat_map(BTreeMap::values).filter(fresh).map(|brought| &brought.report)
     }
 
     pub fn save(&mut self, now: u64) {

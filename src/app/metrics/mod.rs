@@ -27,7 +27,7 @@ use crate::control::Reply;
 use crate::dns::{Stats, Traffic};
 use crate::fleet::{Dropped, Link};
 use crate::health::{PoolStanding, Standing, Verdict};
-use crate::keeper::ProbeStatus;
+use crate::keeper::{self, ProbeStatus};
 use crate::load::{Current, Held};
 use crate::model::{ELSEWHERE, EndpointId, Family, Moment, PoolId, RegionId};
 use crate::probe::Counts;
@@ -85,6 +85,7 @@ struct Figures {
     reloads: Reloads,
     probes: Vec<ProbeStatus>,
     void: Counts,
+    refused: keeper::Dropped,
     databases: Vec<Held>,
     state: Writing,
     /// `None`: one machine alone.
@@ -140,6 +141,7 @@ impl Figures {
             reloads: view.reloads.clone(),
             probes: view.probes.clone(),
             void: view.void,
+            refused: view.refused,
             databases: view.databases.to_vec(),
             state: view.state.clone(),
             fleet: view.membership.map(|membership| Fleet::of(membership, view.zones_version)),
@@ -237,12 +239,22 @@ impl Figures {
             vec![("probe", probe.name.to_string()), ("region", region.to_owned())]
         };
         let fresh = self.probes.iter().filter(|probe| probe.fresh).count();
-        page.gauge("probes", "Probes that were heard", self.probes.len())?;
-        page.gauge("probes_fresh", "Probes whose votes count", fresh)?;
-        let ages = shown().map(|probe| (labels(probe), probe.age.as_secs_f64()));
+        let isolated = self.probes.iter().filter(|probe| probe.isolation.is_some()).count();
+        page.gauge("probes", "Probes that are known of", self.probes.len())?;
+        page.gauge("probes_fresh", "Probes that were heard lately", fresh)?;
+        page.gauge("probes_isolated", "Probes whose votes do not count: they see another world", isolated)?;
+        let ages = shown().filter_map(|probe| Some((labels(probe), probe.age?.as_secs_f64())));
         page.gauges("probe_age_seconds", "How long ago a probe was heard", ages)?;
         let freshness = shown().map(|probe| (labels(probe), truth(probe.fresh)));
-        page.gauges("probe_fresh", "Whether a probe's votes count", freshness)?;
+        page.gauges("probe_fresh", "Whether a probe was heard lately", freshness)?;
+        let isolation = shown().map(|probe| (labels(probe), truth(probe.isolation.is_some())));
+        page.gauges(
+            "probe_isolated",
+            "Whether a probe's votes do not count: it sees another world",
+            isolation,
+        )?;
+        let refused = self.refused.by_reason().map(|(reason, reports)| ([("reason", reason)], reports));
+        page.counters("reports_refused", "Reports of probes that were read and do not count", refused)?;
         let Counts { late, not_run, unconfirmed } = self.void;
         let void = [("late", late), ("not_run", not_run), ("unconfirmed", unconfirmed)];
         let void = void.map(|(reason, count)| ([("reason", reason)], count));

@@ -29,6 +29,7 @@ fn figures() -> Figures {
         reloads: Reloads::since(started),
         probes: Vec::new(),
         void: Counts::default(),
+        refused: keeper::Dropped::default(),
         databases: Vec::new(),
         state: Writing::default(),
         fleet: None,
@@ -37,7 +38,8 @@ fn figures() -> Figures {
 
 fn probe(name: &str, fresh: bool) -> ProbeStatus {
     let age = Duration::from_millis(1500);
-    ProbeStatus { name: name.into(), region: RegionId(0), number: 1, age, fresh }
+    let (region, age) = (RegionId(0), Some(age));
+    ProbeStatus { name: name.into(), region, number: 1, age, fresh, isolation: None, refused: Vec::new() }
 }
 
 /// The text, read as strictly as OpenMetrics is written: every sample by its name and labels.

@@ -105,6 +105,8 @@ fn understand(
         endpoints: endpoints.table,
         targets: endpoints.targets,
         pools: pools.table,
+        sites: Vec::new(),
+        probes: Vec::new(),
     };
     let plan = Plan {
         inventory,

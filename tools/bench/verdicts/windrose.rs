@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use windrose::health::{Tracker, TrackerSettings, Verdict, Vote, judge};
+use windrose::health::{Poll, Tracker, TrackerSettings, Verdict, Vote};
 use windrose::model::{Moment, RegionId};
 
 use super::Judge;
@@ -81,9 +81,9 @@ impl Judge for Windrose {
             if !turned {
                 return;
             }
-            let votes: Vec<Vote> = probes.iter().map(Probe::vote).collect();
+            let votes = probes.iter().map(Probe::vote);
             let before = verdict;
-            verdict = judge(&votes, REGION, self.quorum).map_or(verdict, |judged| judged.0);
+            verdict = Poll::of(votes, self.quorum).judge(REGION).map_or(verdict, |judged| judged.0);
             if (before, verdict) == (Verdict::Up, Verdict::Down) {
                 downs.push(now);
             }
@@ -122,7 +122,7 @@ impl Probe {
     /// What it has to say.
     pub fn vote(&self) -> Vote {
         let (opinion, moving) = (self.tracker.opinion(), self.tracker.moving());
-        Vote { region: REGION, opinion, moving, last: None, rtt_us: None, agent: None }
+        Vote { region: REGION, site: None, opinion, moving, last: None, rtt_us: None, agent: None }
     }
 }
 
