@@ -501,6 +501,22 @@ pub enum Failback {
     After(Duration),
 }
 
+/// How much automation may take out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Governor {
+    /// Percent of all endpoints, 1..=100, rounded down: for the clients of each region and family alone.
+    pub withdraw_max: u8,
+    /// Who is down for longer counts no more.
+    pub within: Duration,
+}
+
+impl Governor {
+    /// How many endpoints of so many may be taken out.
+    pub fn most_at_once(&self, of: usize) -> usize {
+        of * usize::from(self.withdraw_max) / 100
+    }
+}
+
 /// All that health and steering speak of, each kind in a table of its own.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inventory {
@@ -522,6 +538,8 @@ pub struct Inventory {
     pub sites: Vec<Box<str>>,
     /// Those probes of which something is said; others may be heard too.
     pub probes: Vec<ProbeSettings>,
+    /// How much automation may take out; `None`: everything.
+    pub governor: Option<Governor>,
 }
 
 /// What is said of a probe.

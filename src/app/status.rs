@@ -205,6 +205,7 @@ fn in_words(standing: &Standing, now: Moment) -> String {
         (standing.control.is_some(), "by the operator"),
         (standing.stale, "stale"),
         (standing.evidence.basis == Basis::Damped, "flaps"),
+        (standing.governed, "held back by the governor"),
         (standing.moving, "moving"),
     ];
     let mut marks: Vec<String> =
@@ -238,6 +239,7 @@ fn data(view: &View<'_>) -> Value {
             "stale": standing.stale,
             "moving": standing.moving,
             "control": standing.control,
+            "governed": standing.governed,
             "agent": standing.agent.map(|word| word.to_string()),
             "flaps": standing.evidence.basis == Basis::Damped,
             "since_ms": standing.since.map(|since| since.0),

@@ -58,6 +58,8 @@ pub struct Standing {
     pub moving: bool,
     /// No fresh vote anywhere: the last verdict stands.
     pub stale: bool,
+    /// Its checks want it down, but the governor lets no more endpoints be taken out just now.
+    pub governed: bool,
     /// What an operator fixed.
     pub control: Option<Control>,
     /// Why.

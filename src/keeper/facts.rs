@@ -1,13 +1,15 @@
 //! What a change of the map means to people.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::health::{Basis, Control, Evidence, HealthMap, Verdict};
 use crate::keeper::cases::{Case, told_together};
+use crate::keeper::governor::Governed;
 use crate::keeper::verdicts::{endpoints, regions};
 use crate::keeper::{Isolation, Reason};
-use crate::model::{EndpointId, Family, Inventory, PoolId, RegionId};
+use crate::model::{EndpointId, Family, Governor, Inventory, PoolId, RegionId};
 use crate::plan::Plan;
 use crate::spec::duration;
 
@@ -40,6 +42,17 @@ pub enum Fact {
         /// and this family; `None`: every family that it serves.
         family: Option<Family>,
     },
+    /// The governor keeps automation from taking these out: to be looked at by people.
+    HeldBack {
+        /// In order.
+        endpoints: Vec<EndpointId>,
+        /// For these regions,
+        regions: Vec<RegionId>,
+        /// and this family; `None`: both.
+        family: Option<Family>,
+    },
+    /// The governor holds nobody back any more.
+    GovernorRests,
     /// The votes of a probe are stale.
     ProbeSilent {
         /// Which.
@@ -110,6 +123,36 @@ pub(super) fn flapping(cases: &[Case], inventory: &Inventory) -> Vec<Fact> {
     told_together(cases, inventory).into_iter().map(fact).collect()
 }
 
+/// What the governor did, the clients for whom it did the same told of together.
+pub(super) fn alarms(governed: &Governed, inventory: &Inventory) -> Vec<Fact> {
+    let mut held: BTreeMap<(RegionId, Family), Vec<EndpointId>> = BTreeMap::new();
+    for case in &governed.newly_held {
+        held.entry((case.region, case.family)).or_default().push(case.endpoint);
+    }
+    let mut alike: BTreeMap<Vec<EndpointId>, [Vec<RegionId>; 2]> = BTreeMap::new();
+    for ((region, family), endpoints) in held {
+        alike.entry(endpoints).or_default()[family.index()].push(region);
+    }
+    let mut facts = Vec::new();
+    for (endpoints, [v4, v6]) in alike {
+        if v4 == v6 {
+            facts.push(Fact::HeldBack { endpoints, regions: v4, family: None });
+            continue;
+        }
+        let checked = |family: Family| {
+            inventory.endpoints.iter().any(|endpoint| !endpoint.targets[family.index()].is_empty())
+        };
+        for (regions, family) in [(v4, Family::V4), (v6, Family::V6)] {
+            if !regions.is_empty() {
+                let family = Some(family).filter(|family| checked(family.other()));
+                facts.push(Fact::HeldBack { endpoints: endpoints.clone(), regions, family });
+            }
+        }
+    }
+    facts.extend(governed.rests.then_some(Fact::GovernorRests));
+    facts
+}
+
 /// A fact in words, as in scenarios and logs: `eu: fra Up -> Down (1 of 1 probes)`. The probes counted are
 /// those that say what the verdict is now.
 pub fn describe(fact: &Fact, plan: &Plan) -> String {
@@ -135,6 +178,20 @@ pub fn describe(fact: &Fact, plan: &Plan) -> String {
                 duration::display(hold)
             )
         }
+        Fact::HeldBack { endpoints, regions, family } => {
+            let (count, named) = (endpoints.len(), endpoints.len().min(NAMED_MAX));
+            let names: Vec<&str> = endpoints[..named].iter().map(|id| &**endpoint(id)).collect();
+            let more = if count > named { format!(" and {} more", count - named) } else { String::new() };
+            let most = inventory.governor.map_or(String::new(), |governor| {
+                let Governor { withdraw_max, within } = governor;
+                format!(" (at most {withdraw_max}% of all within {})", duration::display(within))
+            });
+            let (names, regions, family) = (names.join(", "), listed(regions), only(family));
+            format!(
+                "ALARM: {names}{more}{family} would be down in {regions}, too many at once: held back{most}"
+            )
+        }
+        Fact::GovernorRests => "the governor holds nobody back any more".into(),
         Fact::ProbeSilent { probe } => format!("probe {probe} is silent: its votes no longer count"),
         Fact::ReportDropped { probe, reason } => format!("probe {probe}: a report is not heard: {reason}"),
         Fact::ProbeIsolated { probe, isolation: Isolation { disagrees, of, .. } } => {
@@ -227,3 +284,6 @@ fn done(control: Control) -> &'static str {
         Control::ForceDown => "forced down",
     }
 }
+
+/// Of many endpoints so many are named in one line; the rest is counted.
+const NAMED_MAX: usize = 10;

@@ -25,6 +25,7 @@
 mod cases;
 mod facts;
 mod flaps;
+mod governor;
 mod holds;
 mod isolation;
 mod latency;
@@ -53,8 +54,9 @@ use crate::model::{Moment, RegionId, TargetId};
 use crate::plan::Plan;
 use crate::snapshot::Snapshot;
 use crate::steering::{judge_pools, order_by_latency, prepare};
-use facts::{flapping, turned};
+use facts::{alarms, flapping, turned};
 use flaps::Flaps;
+use governor::Withdrawals;
 use holds::Holds;
 use names::Names;
 use probes::Probes;
@@ -143,6 +145,7 @@ pub struct Keeper {
     holds: Holds,
     flaps: Flaps,
     ramps: Ramps,
+    withdrawals: Withdrawals,
     /// What the checks say, without controls: what stands when nobody votes.
     seen: HealthMap,
     /// The truth: what the checks say, under what operators fixed.
@@ -169,12 +172,15 @@ impl Keeper {
         flaps.write(&mut map);
         words::obey(&mut map, inventory);
         overlay(&mut map, &controls, &names, inventory);
+        let withdrawals = Withdrawals::restore(&state.governed, inventory, &names);
+        withdrawals.write(&seen, &mut map);
         judge_pools(inventory, &mut map);
         latency::restore(&mut map, &state.orders, inventory, &names);
         let mut keeper = Self {
             holds: Holds::restore(&state.holds, inventory, &names, now),
             flaps,
             ramps: Ramps::restore(&state.ramps, inventory, &names, now),
+            withdrawals,
             probes: Probes::default(),
             spoken: BTreeMap::new(),
             generation: state.generation.saturating_add(1).max(now.0),
@@ -242,6 +248,7 @@ impl Keeper {
             holds: self.holds.save(&self.plan.inventory),
             flaps: self.flaps.save(&self.plan.inventory),
             ramps: self.ramps.save(&self.plan.inventory),
+            governed: self.withdrawals.save(&self.plan.inventory),
             orders: latency::save(&self.map, &self.plan.inventory),
         }
     }
@@ -309,6 +316,7 @@ impl Keeper {
         self.holds = Holds::restore(&self.holds.save(old), inventory, &names, now);
         self.flaps = Flaps::restore(&self.flaps.save(old), inventory, &names, now);
         self.ramps = Ramps::restore(&self.ramps.save(old), inventory, &names, now);
+        self.withdrawals = Withdrawals::restore(&self.withdrawals.save(old), inventory, &names);
         self.probes.follow(&names);
         self.names = names;
         self.plan = plan;
@@ -344,6 +352,7 @@ impl Keeper {
         self.flaps.write(&mut map);
         words::obey(&mut map, inventory);
         overlay(&mut map, &self.controls, &self.names, inventory);
+        let governed = self.withdrawals.govern(&self.map, &mut map, inventory, now);
         date(&mut map, &self.map, &self.spoken, inventory, now);
         judge_pools(inventory, &mut map);
         order_by_latency(inventory, &self.map, &mut map);
@@ -351,6 +360,7 @@ impl Keeper {
         self.holds.write(&mut map);
         self.ramps.follow(&self.map, &mut map, inventory, now);
         let mut facts = flapping(&flaps, inventory);
+        facts.extend(alarms(&governed, inventory));
         facts.extend(turned(inventory, &self.map, &map));
         facts.extend(released.into_iter().map(|pool| Fact::FailedBack { pool }));
         self.pending |= map != self.map;

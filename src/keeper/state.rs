@@ -34,6 +34,9 @@ pub struct State {
     /// Who is starting slowly.
     #[serde(default)]
     pub ramps: Vec<SavedSlot>,
+    /// Who would be down but for the governor.
+    #[serde(default)]
+    pub governed: Vec<SavedCase>,
     /// The orders of `latency` pools.
     #[serde(default)]
     pub orders: Vec<SavedOrder>,

@@ -184,6 +184,7 @@ impl<'e> Said<'e> {
                     verdict: last.verdict,
                     moving: looked_at || last.verdict == Verdict::Unknown,
                     stale: last.verdict != Verdict::Unknown,
+                    governed: false,
                     control: None,
                     evidence: Evidence { basis: Basis::Kept, ..Evidence::default() },
                     since: last.since,
@@ -196,7 +197,7 @@ impl<'e> Said<'e> {
                 let since = if verdict == last.verdict { last.since } else { Some(now) };
                 let moving = moving || unvoted;
                 let rtt_us = last.rtt_us;
-                Standing { verdict, moving, stale: false, control: None, evidence, since, agent, rtt_us }
+                Standing { verdict, moving, evidence, since, agent, rtt_us, ..Standing::default() }
             }
         }
     }

@@ -264,6 +264,7 @@ impl<'w> World<'w> {
                     let _ = write!(text, " {} {:?}", region.name, standing.verdict);
                     text += if standing.stale { " (stale)" } else { "" };
                     text += if standing.evidence.basis == Basis::Damped { " (flaps)" } else { "" };
+                    text += if standing.governed { " (held back)" } else { "" };
                     if let Some(word) = standing.agent {
                         let _ = write!(text, " (says {word})");
                     }

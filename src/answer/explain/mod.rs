@@ -165,6 +165,8 @@ pub struct MemberLook {
     pub evidence: String,
     /// Whether that is changing.
     pub moving: bool,
+    /// Whether it would be down but for the governor.
+    pub governed: bool,
     /// From the client, or from its region if no more is known, with bias.
     pub km: Option<u32>,
     /// What became of it.

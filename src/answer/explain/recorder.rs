@@ -146,18 +146,19 @@ impl Recorder<'_> {
         let Treatment { region, situation, .. } = self.treatment(pool);
         let Member { picks, bias, .. } = pool.members[usize::from(index)];
         let slot = Slot { pool: pool_id, member: index, situation, family: self.family };
-        let (verdict, moving, mut evidence) = match picks {
+        let (verdict, moving, governed, mut evidence) = match picks {
             Use::Endpoint(id) => {
                 let standing = health.endpoint(id, region, self.family);
                 let endpoint = &inventory.endpoints[id.index()];
                 let region = &inventory.regions[region.index()].name;
                 let verdict = endpoint.serves(self.family).then_some(standing.verdict);
-                (verdict, standing.moving, words::evidence(standing, endpoint, self.family, region))
+                let evidence = words::evidence(standing, endpoint, self.family, region);
+                (verdict, standing.moving, standing.governed, evidence)
             }
             Use::Pool(id) => {
                 let standing = health.pool(id, situation, self.family);
                 let verdict = if standing.up { Verdict::Up } else { Verdict::Down };
-                (Some(verdict), standing.moving, "a pool".into())
+                (Some(verdict), standing.moving, false, "a pool".into())
             }
         };
         let grown = health.grown(&slot);
@@ -167,7 +168,7 @@ impl Recorder<'_> {
         let km = self.measured_from(pool).and_then(|client| self.kilometres(client, picks));
         let km = km.map(|km| geo::biased(km, bias).round() as u32);
         let name = inventory.name_of(picks).to_owned();
-        MemberLook { name, verdict, evidence, moving, km, fate }
+        MemberLook { name, verdict, evidence, moving, governed, km, fate }
     }
 
     fn whereabouts(&self) -> Whereabouts<'_> {

@@ -119,6 +119,7 @@ impl MemberLook {
         let verdict = self.verdict.map_or_else(String::new, |verdict| verdict.to_string());
         match &self.fate {
             Fate::Chosen if as_if_up => Some(name.clone()),
+            Fate::Chosen if self.governed => Some(format!("{name} is {verdict} (held back by the governor)")),
             Fate::Chosen => Some(format!("{name} is {verdict}")),
             Fate::Passed { because } if because == DOWN => Some(format!("{name} is {verdict} in {region}")),
             Fate::Passed { because } if because == NOT_DRAWN => None,

@@ -87,6 +87,7 @@ pub(super) fn evidence(standing: &Standing, endpoint: &Endpoint, family: Family,
         return String::new();
     }
     let (agree, says) = match standing.verdict {
+        _ if standing.governed => (evidence.down, "down"),
         Verdict::Down => (evidence.down, "down"),
         Verdict::Up | Verdict::Unknown => (evidence.votes.saturating_sub(evidence.down), "up"),
     };
@@ -105,6 +106,9 @@ pub(super) fn evidence(standing: &Standing, endpoint: &Endpoint, family: Family,
         (None, Basis::Unmonitored) if standing.verdict == Verdict::Unknown => "no probe was heard yet".into(),
         (None, Basis::Unmonitored) => "assumed".into(),
     };
+    if standing.governed {
+        words = format!("held back by the governor: {words}");
+    }
     if let Some(kind) = evidence.kind.filter(|kind| !kind.is_ok()) {
         words += &format!(", {kind}");
     }

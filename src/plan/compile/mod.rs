@@ -27,6 +27,7 @@ mod fences;
 mod few;
 #[cfg(test)]
 mod fixture;
+mod governor;
 mod groups;
 mod heeded;
 mod kept;
@@ -89,6 +90,7 @@ fn understand(
     let mut monitors = monitors::compile(files, found);
     let mut serving = Names::default();
     let endpoints = endpoints::compile(files, &mut maps, &mut monitors, &mut serving, found);
+    let governor = governor::compile(files, &endpoints.table, found);
     let pools = pools::compile(files, &mut maps, &atlas, &endpoints.table, &mut serving, found);
     let mut owners = Owners::new(files, &zones, found);
     let steered = steered::compile(files, &mut owners, &mut zones, &endpoints, &pools, &mut serving, found);
@@ -107,6 +109,7 @@ fn understand(
         pools: pools.table,
         sites: Vec::new(),
         probes: Vec::new(),
+        governor,
     };
     let plan = Plan {
         inventory,

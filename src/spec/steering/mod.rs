@@ -20,7 +20,7 @@ pub use monitor::{ExpectSpec, MonitorKind, MonitorSpec, NeedSpec, TlsSpec};
 use ipnet::IpNet;
 
 use crate::geo::Matcher;
-use crate::model::{Coordinates, Failback, Flap, MinUp, Name, OnDown, Policy};
+use crate::model::{Coordinates, Failback, Flap, Governor, MinUp, Name, OnDown, Policy};
 use crate::spec::{Diagnostic, Include, Source, Spanned, reader};
 
 /// One steering file.
@@ -30,6 +30,8 @@ pub struct SteeringFile {
     pub source: Source,
     /// What `names` are relative to, if it is written.
     pub zone: Option<Spanned<String>>,
+    /// `[governor]`
+    pub governor: Option<Spanned<Governor>>,
     /// `[regions.NAME]`
     pub regions: Vec<Named<RegionSpec>>,
     /// `[maps.NAME]`: maps beside `world`, whose regions are [`SteeringFile::regions`].

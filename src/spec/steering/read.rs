@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::model::{Flap, OnDown, Policy, Pool};
+use crate::model::{Flap, Governor, OnDown, Policy, Pool};
 use crate::spec::prefix::PREFIX;
 use crate::spec::reader::{
-    Asks, Item, ListOf, NAME, NamedTables, Problem, Reporter, Shape, TEXT, Table, TableOf, Time, Truth,
-    Whole, Word, key,
+    Asks, Item, ListOf, NAME, NamedTables, Percent, Problem, Reporter, Shape, TEXT, Table, TableOf, Time,
+    Truth, Whole, Word, key,
 };
 use crate::spec::steering::clients::MATCHER;
 use crate::spec::steering::monitor::{IN_A_ROW_MAX, PAUSE_MIN, monitor};
@@ -26,6 +26,10 @@ pub fn file(table: &mut Table<'_>, source: &Source) -> SteeringFile {
         zone: table.optional(
             key("zone", "What the names are relative to; if absent, the stem of this file's name."),
             ZONE,
+        ),
+        governor: table.optional(
+            key("governor", "How much automation may take out; if absent, everything."),
+            TableOf(governor),
         ),
         regions: named(
             table,
@@ -140,6 +144,22 @@ fn endpoint(table: &mut Table<'_>) -> Option<EndpointSpec> {
             TableOf(flap),
         ),
     })
+}
+
+/// A share that cannot be read counts as all: nothing is held back.
+fn governor(table: &mut Table<'_>) -> Governor {
+    let withdraw_max = key(
+        "withdraw_max",
+        "No more of all endpoints may be taken out, for the clients of each region and address family.",
+    );
+    let withdraw_max = table.required(withdraw_max, Percent);
+    let within = key("within", "The time within which they are counted.");
+    let within = table.defaulted(
+        within,
+        Time::within(Duration::from_secs(1)..=FLAP_TIME_MAX),
+        Duration::from_secs(300),
+    );
+    Governor { withdraw_max: withdraw_max.map_or(100, |share| share.value), within }
 }
 
 fn flap(table: &mut Table<'_>) -> Flap {
