@@ -32,6 +32,9 @@ pub(super) struct Membership {
     others: BTreeMap<Box<str>, Other>,
     /// What it said of itself last.
     own: Option<Digest>,
+    /// When anything came last: what this server says of itself comes back to it too, once a second.
+    carried: Moment,
+    clock: Clock,
 }
 
 /// What is held of another server.
@@ -59,8 +62,10 @@ pub(super) async fn join(site: &Site, name: &str, clock: Clock) -> Result<Option
 }
 
 impl Membership {
-    pub(super) fn new(fleet: Fleet, name: &str, instance: u64) -> Self {
+    pub(super) fn new(fleet: Fleet, name: &str, instance: u64, clock: Clock) -> Self {
         Self {
+            carried: clock.now(),
+            clock,
             reports: fleet.reports(),
             digests: fleet.digests(),
             fleet,
@@ -79,6 +84,7 @@ impl Membership {
                 Some(digest) = self.digests.recv() => Heard::Digest(digest),
                 else => std::future::pending().await,
             };
+            self.carried = self.clock.now();
             let own = match &heard {
                 Heard::Report(report) => *report.probe == *self.name && report.instance == self.instance,
                 Heard::Digest(digest) => digest.server == self.name && digest.instance == self.instance,
@@ -87,6 +93,12 @@ impl Membership {
                 return heard;
             }
         }
+    }
+
+    /// Since when nothing came, if that is too long: then whoever is silent may well be talking.
+    pub(super) fn silent_since(&self) -> Option<Moment> {
+        let silence = self.clock.now().since(self.carried);
+        (silence > SILENT_AFTER || !self.link().is_connected()).then_some(self.carried)
     }
 
     /// Sends what this machine's own probe says. What cannot be sent now never is: the next one says it all.
@@ -164,6 +176,9 @@ pub(super) fn config(site: &Site, name: &str) -> Option<Config> {
 
 /// Another server that was silent for so long is no longer shown.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Nothing came for so long: the line is cut. Shorter than the shortest time for which a report is fresh.
+const SILENT_AFTER: Duration = Duration::from_millis(1500);
 
 /// Other servers that are remembered at most: beyond this a new one is not shown.
 const SERVERS_MAX: usize = 1_000;

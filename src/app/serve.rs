@@ -68,7 +68,7 @@ async fn serve(config: Option<&Path>) -> Result<(), Failure> {
     let desk = Desk::new(plan, saved);
     let instance = RandomState::new().hash_one(desk.clock.now());
     let probing = Probing::start(&site, &name, instance, desk.plan());
-    let membership = fleet.map(|fleet| Membership::new(fleet, &name, instance));
+    let membership = fleet.map(|fleet| Membership::new(fleet, &name, instance, desk.clock));
     let held = databases.held().to_vec();
     let happening = broadcast::channel(HAPPENING_MAX).0;
     let (reload, reloaded) = Reloader::start(&site, databases, watch, hangup);
@@ -171,6 +171,7 @@ impl Server {
                 Some(reloaded) = self.reloaded.recv() => self.take(reloaded),
                 Some(call) = self.calls.recv() => self.answer_call(call),
                 _ = ticks.tick() => {
+                    self.note_line();
                     self.apply(Event::Tick);
                     self.tell_fleet();
                 }
@@ -221,6 +222,13 @@ impl Server {
                     membership.note(digest, now);
                 }
             }
+        }
+    }
+
+    fn note_line(&mut self) {
+        if let Some(membership) = &self.membership {
+            let silent_since = membership.silent_since();
+            self.apply(Event::Line { silent_since });
         }
     }
 

@@ -29,6 +29,7 @@ mod governor;
 mod holds;
 mod isolation;
 mod latency;
+mod line;
 mod names;
 mod probes;
 mod ramps;
@@ -58,6 +59,7 @@ use facts::{alarms, flapping, turned};
 use flaps::Flaps;
 use governor::Withdrawals;
 use holds::Holds;
+use line::Line;
 use names::Names;
 use probes::Probes;
 use ramps::Ramps;
@@ -82,6 +84,11 @@ pub enum Event {
     Failback {
         /// By name.
         pool: String,
+    },
+    /// How it is with the line to the fleet: while nothing comes over it, that others are silent says nothing.
+    Line {
+        /// `None`: it carries.
+        silent_since: Option<Moment>,
     },
     /// Time passes: at least once a second.
     Tick,
@@ -143,6 +150,7 @@ pub struct Keeper {
     /// When an operator last spoke of an endpoint, while that is fresh.
     spoken: BTreeMap<String, Moment>,
     holds: Holds,
+    line: Line,
     flaps: Flaps,
     ramps: Ramps,
     withdrawals: Withdrawals,
@@ -182,6 +190,7 @@ impl Keeper {
             ramps: Ramps::restore(&state.ramps, inventory, &names, now),
             withdrawals,
             probes: Probes::default(),
+            line: Line::default(),
             spoken: BTreeMap::new(),
             generation: state.generation.saturating_add(1).max(now.0),
             published: now,
@@ -258,6 +267,10 @@ impl Keeper {
         match event {
             Event::Tick => Heard::anything(Vec::new(), false),
             Event::Report(report) => self.report(report, now),
+            Event::Line { silent_since } => {
+                self.line.note(silent_since, now);
+                Heard { facts: Vec::new(), change: Change::Nothing, spoke: false }
+            }
             Event::Plan(plan) => {
                 self.follow(plan, now);
                 Heard::anything(Vec::new(), true)
@@ -330,7 +343,7 @@ impl Keeper {
         self.probes.isolate(&self.names, now);
         let mut facts = self.probes.news(now);
         let (inventory, voters) = (&self.plan.inventory, self.probes.voters(now));
-        let mut seen = of_checks(inventory, &voters, &self.seen, now);
+        let mut seen = of_checks(inventory, &voters, (&self.seen, self.line), now);
         latency::write(&mut seen, inventory, &voters, &self.seen);
         facts.extend(self.conclude(seen, spoke, now));
         facts
@@ -339,7 +352,7 @@ impl Keeper {
     /// Works out what follows from probes that changed their opinion of these targets.
     fn turn(&mut self, turned: &[TargetId], now: Moment) -> Vec<Fact> {
         let names = (&self.plan.inventory, &self.names);
-        let seen = of_turned(turned, names, &self.probes.voters(now), &self.seen, now);
+        let seen = of_turned(turned, names, &self.probes.voters(now), (&self.seen, self.line), now);
         seen.map_or_else(Vec::new, |seen| self.conclude(seen, false, now))
     }
 

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use crate::health::{Basis, Control, Evidence, HealthMap, Poll, Standing, Verdict, Vote};
 use crate::keeper::FRESH;
+use crate::keeper::line::Line;
 use crate::keeper::names::Names;
 use crate::keeper::probes::Voter;
 use crate::keeper::words::Words;
@@ -15,7 +16,7 @@ use crate::model::{Endpoint, EndpointId, Family, Inventory, Moment, Need, Reach,
 pub(super) fn of_checks(
     inventory: &Inventory,
     voters: &[Voter<'_>],
-    before: &HealthMap,
+    (before, line): (&HealthMap, Line),
     now: Moment,
 ) -> HealthMap {
     let mut seen = HealthMap::new(inventory);
@@ -25,9 +26,10 @@ pub(super) fn of_checks(
                 continue;
             }
             let said = Said::of(endpoint, family, voters, inventory);
+            let last = |region| before.endpoint(id, region, family);
+            let others = said.others(line, inventory, last, now);
             for region in regions(inventory) {
-                let last = before.endpoint(id, region, family);
-                *seen.endpoint_mut(id, region, family) = said.conclude(region, last, now);
+                *seen.endpoint_mut(id, region, family) = said.conclude(region, last(region), others, now);
             }
         }
     }
@@ -40,7 +42,7 @@ pub(super) fn of_turned(
     turned: &[TargetId],
     (inventory, names): (&Inventory, &Names),
     voters: &[Voter<'_>],
-    before: &HealthMap,
+    (before, line): (&HealthMap, Line),
     now: Moment,
 ) -> Option<HealthMap> {
     let mut seen: Option<HealthMap> = None;
@@ -48,9 +50,11 @@ pub(super) fn of_turned(
         let family = Family::of(inventory.targets[target.index()].address);
         for id in names.endpoints_of(*target) {
             let said = Said::of(&inventory.endpoints[id.index()], family, voters, inventory);
+            let last = |region| before.endpoint(*id, region, family);
+            let others = said.others(line, inventory, last, now);
             for region in regions(inventory) {
-                let last = before.endpoint(*id, region, family);
-                let standing = said.conclude(region, last, now);
+                let last = last(region);
+                let standing = said.conclude(region, last, others, now);
                 if (standing.verdict, standing.agent) != (last.verdict, last.agent) {
                     let seen = seen.get_or_insert_with(|| before.clone());
                     *seen.endpoint_mut(*id, region, family) = standing;
@@ -148,6 +152,13 @@ fn same_place(old: &Endpoint, new: &Endpoint, family: Family) -> bool {
 /// What was voted on one target: the verdict, whether it moves, and why; `None`: nothing.
 type Judged = Option<(Verdict, bool, Evidence)>;
 
+/// What the votes of other regions are to one that has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Others {
+    Count,
+    SayNothing,
+}
+
 /// What probes say of one family of an endpoint.
 struct Said<'e> {
     /// For each of its targets.
@@ -168,11 +179,36 @@ impl<'e> Said<'e> {
         said
     }
 
+    /// Whose votes count for a region of which there are none. While the line to the fleet is cut that somebody is
+    /// silent says nothing: only what turned since then, where somebody is heard still, does.
+    fn others<'m>(
+        &self,
+        line: Line,
+        inventory: &Inventory,
+        last: impl Fn(RegionId) -> &'m Standing,
+        now: Moment,
+    ) -> Others {
+        let Some(cut) = line.cut(now) else { return Others::Count };
+        let own = |region: &RegionId| {
+            let basis = |judged: (_, _, Evidence)| judged.2.basis;
+            self.polls.iter().filter_map(|poll| poll.judge(*region)).map(basis).any(|it| it == Basis::Region)
+        };
+        let turned =
+            |region| self.conclude(region, last(region), Others::Count, now).since.is_some_and(|at| at > cut);
+        if regions(inventory).filter(own).any(turned) { Others::Count } else { Others::SayNothing }
+    }
+
     /// What stands for clients of a region, where `last` stood: what was stays where there is no vote on any target,
     /// and a Down also where what has no vote yet decides: nobody says yet that what failed passes now.
-    fn conclude(&self, region: RegionId, last: &Standing, now: Moment) -> Standing {
-        let agent = self.words.of(region, last.agent);
-        let judged: SmallVec<[Judged; 2]> = self.polls.iter().map(|poll| poll.judge(region)).collect();
+    fn conclude(&self, region: RegionId, last: &Standing, others: Others, now: Moment) -> Standing {
+        let counts = |judged: &(Verdict, bool, Evidence)| {
+            let of_others = judged.2.basis == Basis::Others;
+            !of_others || others == Others::Count || last.verdict == Verdict::Unknown
+        };
+        let judged: SmallVec<[Judged; 2]> =
+            self.polls.iter().map(|poll| poll.judge(region).filter(counts)).collect();
+        let unheard = others == Others::SayNothing && judged.iter().all(Option::is_none);
+        let agent = if unheard { last.agent } else { self.words.of(region, last.agent) };
         let moving = judged.iter().flatten().any(|(_, moves, _)| *moves);
         let Weighed { decisive, unvoted } = Weighed::of(&judged, self.needs);
         let stays_down = unvoted && last.verdict == Verdict::Down;

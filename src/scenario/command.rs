@@ -20,6 +20,8 @@ pub(super) enum Command {
     Report { probe: Probe, says: Vec<(String, Said)> },
     Checks { probe: Probe, endpoint: String, results: Vec<bool> },
     Silence(Probe),
+    Cut(Probe),
+    Mend,
     Wait(Duration),
     Jump(Duration),
     Ask { question: Question, draw: u64 },
@@ -58,7 +60,7 @@ pub(super) struct Question {
 }
 
 /// Every command: how it is written, and what it does.
-pub const COMMANDS: [(&str, &str); 20] = [
+pub const COMMANDS: [(&str, &str); 22] = [
     ("zones DIRECTORY", "load a zones directory"),
     ("file NAME", "the lines that follow are that file of a zones directory made here"),
     (
@@ -77,6 +79,8 @@ pub const COMMANDS: [(&str, &str); 20] = [
         "results of a probe's checks, a recheck apart, through its trackers",
     ),
     ("silence REGION/PROBE", "from now on it is not heard"),
+    ("cut REGION/PROBE", "the line to the fleet is cut, and only this one is heard: the server's own"),
+    ("mend", "the line carries again"),
     ("wait DURATION", "time passes; probes go on reporting every 2 s"),
     ("jump DURATION", "the clock jumps forward"),
     (
@@ -115,6 +119,8 @@ impl Command {
                 Command::Checks { probe: Probe::parse(probe)?, endpoint: (*endpoint).into(), results }
             }
             ["silence", probe] => Command::Silence(Probe::parse(probe)?),
+            ["cut", probe] => Command::Cut(Probe::parse(probe)?),
+            ["mend"] => Command::Mend,
             ["wait", time] => Command::Wait(duration::parse(time).map_err(|error| error.to_string())?),
             ["jump", time] => Command::Jump(duration::parse(time).map_err(|error| error.to_string())?),
             ["ask", question @ ..] => {

@@ -35,6 +35,8 @@ pub struct World<'w> {
     warnings: Vec<Diagnostic>,
     served: Option<Served>,
     probes: BTreeMap<Probe, Standin>,
+    /// The only one that is heard while the line to the fleet is cut.
+    own: Option<Probe>,
 }
 
 /// What runs once zones are loaded.
@@ -69,6 +71,7 @@ impl<'w> World<'w> {
             warnings: Vec::new(),
             served: None,
             probes: BTreeMap::new(),
+            own: None,
         }
     }
 
@@ -109,6 +112,14 @@ impl<'w> World<'w> {
             Command::Silence(probe) => {
                 self.probes.entry(probe).or_default().silent = true;
                 Ok(String::new())
+            }
+            Command::Cut(probe) => {
+                self.own = Some(probe);
+                self.note_line(Some(self.now))
+            }
+            Command::Mend => {
+                self.own = None;
+                self.note_line(None)
             }
             Command::Wait(time) => Ok(self.pass(time)?.unwrap_or_default()),
             Command::Jump(time) => {
@@ -284,7 +295,9 @@ impl<'w> World<'w> {
             let before = self.now;
             self.now = end.min(before.plus(TICK));
             if before.0 / REPORT_INTERVAL_MS != self.now.0 / REPORT_INTERVAL_MS {
-                let talking = self.probes.iter().filter(|(_, standin)| !standin.silent && standin.number > 0);
+                let heard = |probe: &Probe| self.own.as_ref().is_none_or(|own| own == probe);
+                let talks = |standin: &Standin| !standin.silent && standin.number > 0;
+                let talking = self.probes.iter().filter(|(probe, standin)| talks(standin) && heard(probe));
                 for probe in talking.map(|(probe, _)| probe.clone()).collect::<Vec<_>>() {
                     text += &self.send(&probe)?.unwrap_or_default();
                 }
@@ -292,6 +305,10 @@ impl<'w> World<'w> {
             text += &self.apply(Event::Tick)?.unwrap_or_default();
         }
         Ok((!text.is_empty()).then_some(text))
+    }
+
+    fn note_line(&mut self, silent_since: Option<Moment>) -> Result<String, String> {
+        Ok(self.apply(Event::Line { silent_since })?.unwrap_or_default())
     }
 
     /// One report of a probe, whole.
