@@ -227,6 +227,7 @@ impl Figures {
         page.gauge("verdicts_stale", "Those without a fresh vote: the last verdict stands", count.stale)?;
         page.gauge("verdicts_moving", "Those whose health moves, or did lately", count.moving)?;
         page.gauge("verdicts_controlled", "Those that an operator fixed", count.controlled)?;
+        page.gauge("verdicts_held_back", "Those that would be down but for the governor", count.held_back)?;
         page.gauge("pools_down", "Pools that are down for clients somewhere, in a family", count.pools_down)
     }
 
@@ -369,6 +370,7 @@ struct Health {
     stale: usize,
     moving: usize,
     controlled: usize,
+    held_back: usize,
     pools_down: usize,
 }
 
@@ -397,6 +399,7 @@ impl Health {
         self.stale += usize::from(standing.stale);
         self.moving += usize::from(standing.moving);
         self.controlled += usize::from(standing.control.is_some());
+        self.held_back += usize::from(standing.governed);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Nothing is too big for its table: said here once, so that no later step has to count.
 
-use crate::model::RegionId;
+use crate::model::{RegionId, SiteId};
 use crate::spec::steering::SteeringFile;
 use crate::spec::{Diagnostic, Spec};
 
@@ -14,6 +14,7 @@ pub fn check(spec: &Spec, found: &mut Vec<Diagnostic>) -> bool {
         ("regions", regions + of_maps, REGIONS_MAX),
         ("maps", count(|file| file.maps.len()), MAPS_MAX),
         ("monitors", count(|file| file.monitors.len()), DEFINITIONS_MAX),
+        ("probes", count(|file| file.probes.len()), PROBES_MAX),
         ("endpoints", endpoints, DEFINITIONS_MAX),
         ("pools", count(|file| file.pools.len()), DEFINITIONS_MAX),
         ("steered names", count(|file| file.names.len()), NAMES_MAX),
@@ -37,6 +38,10 @@ pub fn too_large(what: &str, there_are: usize, at_most: usize) -> Diagnostic {
 /// Regions of all maps at most, with room in a [`RegionId`] for the one that the compiler adds.
 const REGIONS_MAX: usize = 65_000;
 const _: () = assert!(REGIONS_MAX < RegionId(u16::MAX).0 as usize);
+
+/// Probes of which something is said, at most: each may be of a site of its own.
+const PROBES_MAX: usize = 65_000;
+const _: () = assert!(PROBES_MAX < SiteId(u16::MAX).0 as usize);
 
 /// Maps at most: every client has a region in each, so that each multiplies what clients can be in.
 const MAPS_MAX: usize = 64;
@@ -62,6 +67,12 @@ mod tests {
     fn too_many_regions_are_an_error() {
         let regions: String = (0..=REGIONS_MAX).map(|n| format!("[regions.r{n}]\n")).collect();
         assert_eq!(compile(&regions).codes(), ["too-large"]);
+    }
+
+    #[test]
+    fn too_many_probes_are_an_error() {
+        let probes: String = (0..=PROBES_MAX).map(|n| format!("[probes.p{n}]\n")).collect();
+        assert_eq!(compile(&probes).codes(), ["too-large"]);
     }
 
     #[test]

@@ -41,6 +41,7 @@ mod nesting;
 mod owners;
 mod pools;
 mod potential;
+mod probes;
 mod rules;
 mod steered;
 mod treatments;
@@ -90,6 +91,7 @@ fn understand(
     let mut monitors = monitors::compile(files, found);
     let mut serving = Names::default();
     let endpoints = endpoints::compile(files, &mut maps, &mut monitors, &mut serving, found);
+    let probes = probes::compile(files, found);
     let governor = governor::compile(files, &endpoints.table, found);
     let pools = pools::compile(files, &mut maps, &atlas, &endpoints.table, &mut serving, found);
     let mut owners = Owners::new(files, &zones, found);
@@ -107,8 +109,8 @@ fn understand(
         endpoints: endpoints.table,
         targets: endpoints.targets,
         pools: pools.table,
-        sites: Vec::new(),
-        probes: Vec::new(),
+        sites: probes.sites,
+        probes: probes.table,
         governor,
     };
     let plan = Plan {

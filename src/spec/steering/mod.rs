@@ -36,6 +36,8 @@ pub struct SteeringFile {
     pub regions: Vec<Named<RegionSpec>>,
     /// `[maps.NAME]`: maps beside `world`, whose regions are [`SteeringFile::regions`].
     pub maps: Vec<Named<MapSpec>>,
+    /// `[probes.NAME]`
+    pub probes: Vec<Named<ProbeSpec>>,
     /// `[monitors.NAME]`
     pub monitors: Vec<Named<MonitorSpec>>,
     /// `[endpoints.NAME]`
@@ -103,6 +105,13 @@ pub struct MapSpec {
     pub client_subnet: Option<Spanned<bool>>,
     /// `[maps.NAME.regions.NAME]`
     pub regions: Vec<Named<RegionSpec>>,
+}
+
+/// `[probes.NAME]`
+#[derive(Clone, Debug, Default)]
+pub struct ProbeSpec {
+    /// `site = "..."`: what it shares with others.
+    pub site: Option<Spanned<String>>,
 }
 
 /// `[endpoints.NAME]`

@@ -14,7 +14,7 @@ use crate::spec::steering::values::{
     At, FAILBACK_MAX, HOST_NAME, IPV4, IPV6, OWNER, Returning, Seconds, Share, UpAtLeast, ZONE,
 };
 use crate::spec::steering::{
-    DebugSpec, EndpointSpec, MapSpec, MemberSpec, NameSpec, Named, NetsFile, PoolSpec, RegionSpec,
+    DebugSpec, EndpointSpec, MapSpec, MemberSpec, NameSpec, Named, NetsFile, PoolSpec, ProbeSpec, RegionSpec,
     SteeringFile,
 };
 use crate::spec::{Source, Spanned};
@@ -38,6 +38,12 @@ pub fn file(table: &mut Table<'_>, source: &Source) -> SteeringFile {
             region,
         ),
         maps: maps(table),
+        probes: named(
+            table,
+            "probes",
+            "What is to be known of the probes of the fleet, by their names.",
+            probe,
+        ),
         monitors: named(
             table,
             "monitors",
@@ -144,6 +150,12 @@ fn endpoint(table: &mut Table<'_>) -> Option<EndpointSpec> {
             TableOf(flap),
         ),
     })
+}
+
+fn probe(table: &mut Table<'_>) -> Option<ProbeSpec> {
+    let site =
+        key("site", "The network or building that it shares with others: the probes of a site count as one.");
+    Some(ProbeSpec { site: table.optional(site, NAME) })
 }
 
 /// A share that cannot be read counts as all: nothing is held back.
