@@ -1,6 +1,7 @@
 //! The fleet on a real NATS server.
 
 mod bundles;
+mod creds;
 mod nats;
 
 use std::fs;
@@ -219,24 +220,7 @@ async fn an_nkey_over_tls_lets_in_and_only_on_its_own_subject() {
     let fleet = start_as(&address, Some(Credentials::NkeySeed(seed)), tls()).await;
     linked(&fleet, true).await;
 
-    let mut reports = fleet.reports();
-    let mut pace = tokio::time::interval(PACE);
-    let mut number = 0;
-    let received = within(async {
-        loop {
-            tokio::select! {
-                report = reports.recv() => return report,
-                _ = pace.tick() => {
-                    number += 1;
-                    fleet.publish_report(&report("eu", "ams-2", number)).expect("there is a link");
-                    // The newest replaces one that waits: this one must not replace the other.
-                    fleet.client.flush().await.expect("there is a link");
-                    fleet.publish_report(&report("eu", "ams-1", number)).expect("there is a link");
-                }
-            }
-        }
-    });
-    assert_eq!(&*received.await.expect("the fleet is there").probe, "ams-1");
+    is_heard_only_as(&fleet, "ams-1").await;
 }
 
 #[tokio::test]
@@ -250,6 +234,28 @@ async fn a_server_whose_certificate_nobody_trusts_is_not_joined() {
     let fleet = start_as(&nats.address(), None, other).await;
     let refused = |link: &Link| matches!(link, Link::Disconnected { error: Some(error), .. } if error.contains("certificate"));
     within(fleet.link().wait_for(refused)).await.expect("the fleet is there");
+}
+
+/// Reports as this probe, and as another one, until something arrives: that is of this one.
+async fn is_heard_only_as(fleet: &Fleet, probe: &str) {
+    let mut reports = fleet.reports();
+    let mut pace = tokio::time::interval(PACE);
+    let mut number = 0;
+    let received = within(async {
+        loop {
+            tokio::select! {
+                report = reports.recv() => return report,
+                _ = pace.tick() => {
+                    number += 1;
+                    fleet.publish_report(&report("eu", "another", number)).expect("there is a link");
+                    // The newest replaces one that waits: this one must not replace the other.
+                    fleet.client.flush().await.expect("there is a link");
+                    fleet.publish_report(&report("eu", probe, number)).expect("there is a link");
+                }
+            }
+        }
+    });
+    assert_eq!(&*received.await.expect("the fleet is there").probe, probe);
 }
 
 /// A certificate for 127.0.0.1 that is its own root, and its key.

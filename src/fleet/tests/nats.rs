@@ -51,7 +51,8 @@ impl Nats {
         })
     }
 
-    fn start_as(settings: &str) -> Self {
+    /// Without a store, and with settings as in its configuration file.
+    pub(super) fn start_as(settings: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory can be made");
         let mut nats = Self { directory, settings: settings.to_owned(), port: 0, process: None };
         nats.run();
