@@ -40,20 +40,21 @@ async fn probe(config: Option<&Path>) -> Result<(), Failure> {
             return Ok(());
         }
     };
-    let Start { ready: Ready { plan, databases, .. }, version, watch, bundles } = start;
+    let Start { ready: Ready { plan, databases, .. }, version: mut zones, watch, bundles } = start;
     let (reload, mut reloaded) = Reloader::start(&site, databases, watch, hangup);
     if let Some(bundles) = bundles {
-        tokio::spawn(follow::keep_following(site.clone(), bundles, version, reload.clone()));
+        tokio::spawn(follow::keep_following(site.clone(), bundles, zones, reload.clone()));
     }
     let mut probing = Probing::start(&site, &name, RandomState::new().hash_one(clock.now()), &plan);
     info!("probing {} for {}", plan.inventory.targets.len(), name);
     loop {
         tokio::select! {
-            Some(report) = probing.reports.recv() => {
+            Some(mut report) = probing.reports.recv() => {
+                report.zones = zones;
                 // What cannot be sent now never is: the next one says it all.
                 let _ = fleet.publish_report(&report);
             }
-            Some(reloaded) = reloaded.recv() => take(reloaded, &mut site, &probing),
+            Some(reloaded) = reloaded.recv() => take(reloaded, &mut site, &mut zones, &probing),
             signal = stop.recv() => {
                 info!("{signal}: stopping");
                 return Ok(());
@@ -62,7 +63,8 @@ async fn probe(config: Option<&Path>) -> Result<(), Failure> {
     }
 }
 
-fn take(reloaded: Reloaded, site: &mut Site, probing: &Probing) {
+/// Follows what was read; `zones` is the published version that is followed.
+fn take(reloaded: Reloaded, site: &mut Site, zones: &mut Option<u64>, probing: &Probing) {
     let Reloaded { plan, said, because, published, .. } = reloaded;
     match plan {
         Some(plan) => {
@@ -70,6 +72,7 @@ fn take(reloaded: Reloaded, site: &mut Site, probing: &Probing) {
                 warn!("the files have warnings\n{said}");
             }
             if let Some(Unpacked { version, directory }) = published {
+                *zones = Some(version);
                 site.zones = directory;
                 follow::accept(site, version);
             }

@@ -157,7 +157,8 @@ impl Server {
         loop {
             tokio::select! {
                 () = sleep_until(listening.at), if self.bound.is_some() => self.start_answering()?,
-                Some(report) = self.probing.reports.recv() => {
+                Some(mut report) = self.probing.reports.recv() => {
+                    report.zones = self.zones_version;
                     let settled = report.targets.iter().all(|target| target.opinion != Opinion::Unknown);
                     if let Some(membership) = &self.membership {
                         membership.pass_on(&report);

@@ -81,7 +81,7 @@ fn text(view: &View<'_>) -> String {
     }
     for probe in &view.probes {
         let region = &plan.inventory.regions[probe.region.index()].name;
-        let _ = writeln!(text, "  probe       {region}/{}: {}", probe.name, heard(probe));
+        let _ = writeln!(text, "  probe       {region}/{}: {}", probe.name, heard(probe, view.zones_version));
     }
     if view.void != probe::Counts::default() {
         let probe::Counts { late, not_run, unconfirmed } = view.void;
@@ -177,14 +177,18 @@ fn fleet_data(membership: &Membership) -> Value {
     })
 }
 
-/// How it is with a probe.
-fn heard(probe: &ProbeStatus) -> String {
+/// How it is with a probe, at a server that runs this version of the fleet's zones.
+fn heard(probe: &ProbeStatus, here: Option<u64>) -> String {
     let mut words = match probe.age {
         Some(age) => format!("heard {} ago", display(age)),
         None => "not heard".into(),
     };
     if probe.age.is_some() && !probe.fresh {
         words += ", stale";
+    }
+    if let Some(version) = probe.zones {
+        let other = if here.is_none_or(|here| here == version) { "" } else { " (OTHER ZONES than here)" };
+        let _ = write!(words, ", version {version}{other}");
     }
     if let Some(Isolation { disagrees, of, .. }) = probe.isolation {
         let _ = write!(words, ", isolated (disagrees about {disagrees} of {of} targets)");
@@ -222,6 +226,7 @@ fn data(view: &View<'_>) -> Value {
             "name": &*probe.name,
             "region": &*plan.inventory.regions[probe.region.index()].name,
             "number": probe.number,
+            "zones_version": probe.zones,
             "age_ms": probe.age.map(|age| age.as_millis() as u64),
             "fresh": probe.fresh,
             "isolated": probe.isolation.map(|isolation| json!({

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! message  "WR"  version  part...                part    tag, length, value
-//! parts    probe region number instance sent interval monitors targets
+//! parts    probe region number instance sent interval monitors targets zones
 //! monitors each name with its length; targets name them by their place here
 //! targets  each with its length:
 //!          flags  monitor  address  [kind]  [rtt]  age  [certificate]  [agent]  whatever a newer release adds
@@ -40,6 +40,9 @@ pub fn encode(report: &Report) -> Vec<u8> {
     put_number_part(&mut message, INSTANCE, report.instance);
     put_number_part(&mut message, SENT, report.sent.0);
     put_number_part(&mut message, INTERVAL, report.interval_ms.into());
+    if let Some(zones) = report.zones {
+        put_number_part(&mut message, ZONES, zones);
+    }
     put_part(&mut message, MONITORS, &monitors.written);
     put_part(&mut message, TARGETS, &targets);
     message
@@ -152,7 +155,7 @@ fn put_target(out: &mut Vec<u8>, held: &TargetReport, monitor: u64, sent: Moment
 /// The parts of a message that this release knows, as they lie in it.
 #[derive(Default)]
 struct Parts<'m> {
-    known: [Option<&'m [u8]>; TARGETS as usize + 1],
+    known: [Option<&'m [u8]>; ZONES as usize + 1],
 }
 
 impl<'m> Parts<'m> {
@@ -181,6 +184,7 @@ impl<'m> Parts<'m> {
             sent,
             interval_ms: u32::try_from(interval_ms)
                 .map_err(|_| Unreadable::Garbage("its interval is no interval"))?,
+            zones: self.number(ZONES)?,
             targets: read_targets(Reader(targets), &self.monitors()?, sent)?,
         })
     }
@@ -364,6 +368,7 @@ const SENT: u64 = 5;
 const INTERVAL: u64 = 6;
 const MONITORS: u64 = 7;
 const TARGETS: u64 = 8;
+const ZONES: u64 = 9;
 
 /// The flags of a target.
 const OPINION: u8 = 0b11;

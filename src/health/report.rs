@@ -80,6 +80,8 @@ pub struct Report {
     pub sent: Moment,
     /// How often this probe reports, in milliseconds: three of these without one and its votes are stale.
     pub interval_ms: u32,
+    /// The version of the fleet's zones from which it knows what to check; `None`: its own files.
+    pub zones: Option<u64>,
     /// One entry for each target the probe was asked to check.
     pub targets: Vec<TargetReport>,
 }

@@ -112,6 +112,8 @@ pub struct ProbeStatus {
     pub region: RegionId,
     /// The number of its newest report that was taken.
     pub number: u64,
+    /// The version of the fleet's zones that it checks by, if it goes by one.
+    pub zones: Option<u64>,
     /// How long ago that was heard; `None`: all that came was refused.
     pub age: Option<Duration>,
     /// Whether it was heard lately. Only then, and if it is not isolated, do its votes count.

@@ -49,6 +49,7 @@ struct Probe {
 #[derive(Debug)]
 struct Held {
     stamp: Stamp,
+    zones: Option<u64>,
     roster: Arc<Roster>,
     /// By place in the roster.
     votes: Vec<Vote>,
@@ -92,7 +93,7 @@ impl Probes {
             probe.region_name = Arc::clone(&report.region);
             probe.region = names.region_or_default(&report.region);
         }
-        Ok(probe.take(stamp, roster, &report.targets, moved))
+        Ok(probe.take(stamp, roster, &report, moved))
     }
 
     /// Counts a report that is not taken.
@@ -212,6 +213,7 @@ impl Probes {
                 name: Arc::clone(name),
                 region: probe.region,
                 number: stamp.map_or(0, |stamp| stamp.number),
+                zones: probe.held.as_ref().and_then(|held| held.zones),
                 age: stamp.map(|stamp| now.since(stamp.heard)),
                 fresh: stamp.is_some_and(|stamp| stamp.fresh(now)),
                 isolation: probe.isolation,
@@ -241,14 +243,9 @@ impl Probe {
     }
 
     /// Holds a report, from now on; returns the targets that turned.
-    fn take(
-        &mut self,
-        stamp: Stamp,
-        roster: Arc<Roster>,
-        said: &[TargetReport],
-        moved: bool,
-    ) -> Vec<TargetId> {
+    fn take(&mut self, stamp: Stamp, roster: Arc<Roster>, report: &Report, moved: bool) -> Vec<TargetId> {
         let Self { region, site, .. } = *self;
+        let Report { zones, targets: said, .. } = report;
         let vote = move |said: &TargetReport| {
             let TargetReport { opinion, moving, last, rtt_us, agent, .. } = *said;
             Vote { region, site, opinion, moving, last, rtt_us, agent }
@@ -258,13 +255,14 @@ impl Probe {
         }
         match &mut self.held {
             Some(held) if Arc::ptr_eq(&held.roster, &roster) && held.stamp.fresh(stamp.heard) && !moved => {
-                (held.stamp, held.counted, held.told) = (stamp, true, false);
+                (held.stamp, held.zones, held.counted, held.told) = (stamp, *zones, true, false);
                 held.update(said.iter().map(vote))
             }
             held => {
                 let before = held.take().filter(|held| held.counted);
                 let votes = said.iter().map(vote).collect();
-                let after = held.insert(Held { stamp, roster, votes, counted: true, told: false });
+                let after =
+                    held.insert(Held { stamp, zones: *zones, roster, votes, counted: true, told: false });
                 turned(before.as_ref(), after, moved)
             }
         }

@@ -70,7 +70,7 @@ fn report(text: &str) -> Report {
     };
     let targets = words.map(target).collect();
     let (probe, region) = (probe.into(), region.into());
-    Report { probe, region, number, instance: 0, sent: Moment(0), interval_ms: 2000, targets }
+    Report { probe, region, number, instance: 0, sent: Moment(0), interval_ms: 2000, zones: None, targets }
 }
 
 /// A keeper with a pen: what it tells is written down.

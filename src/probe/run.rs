@@ -173,6 +173,8 @@ impl Probe {
             number,
             instance: self.config.instance,
             sent: now,
+            // Whoever sends it knows.
+            zones: None,
             interval_ms: u32::try_from(self.config.report_interval.as_millis()).unwrap_or(u32::MAX),
             targets: self.watched.iter().map(|watched| watched.target.report(now, &self.shared)).collect(),
         }

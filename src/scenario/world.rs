@@ -325,6 +325,7 @@ impl<'w> World<'w> {
             instance: 0,
             sent: self.now,
             interval_ms: REPORT_INTERVAL_MS as u32,
+            zones: None,
         };
         self.apply(Event::Report(report))
     }

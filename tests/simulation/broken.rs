@@ -56,6 +56,7 @@ impl Rules for SilenceIsFailure {
                     instance: 0,
                     sent: now,
                     interval_ms: 2_000,
+                    zones: None,
                     targets: targets.collect(),
                 };
                 keeper.apply(Event::Report(report), now)

@@ -107,6 +107,7 @@ fn by_keeper(settings: &Windrose, trace: &Trace) -> Vec<u64> {
                 instance: 0,
                 sent: Moment(now),
                 interval_ms: REPORT_INTERVAL as u32,
+                zones: None,
                 targets: vec![target],
             };
             let step = keeper.apply(Event::Report(report), Moment(now));

@@ -125,6 +125,7 @@ impl Probe {
             instance: self.instance,
             sent: self.clock.wall(now),
             interval_ms: REPORT_INTERVAL as u32,
+            zones: None,
             targets: self.watched.iter().map(said).collect(),
         }
     }

@@ -144,6 +144,7 @@ impl Probe {
             instance: number as u64 + 1,
             sent: START,
             interval_ms: ROUND.as_millis() as u32,
+            zones: None,
             targets: inventory.targets.iter().map(target).collect(),
         };
         Self { template, down: BTreeSet::new() }

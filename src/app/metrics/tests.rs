@@ -38,8 +38,16 @@ fn figures() -> Figures {
 
 fn probe(name: &str, fresh: bool) -> ProbeStatus {
     let age = Duration::from_millis(1500);
-    let (region, age) = (RegionId(0), Some(age));
-    ProbeStatus { name: name.into(), region, number: 1, age, fresh, isolation: None, refused: Vec::new() }
+    ProbeStatus {
+        name: name.into(),
+        region: RegionId(0),
+        number: 1,
+        zones: None,
+        age: Some(age),
+        fresh,
+        isolation: None,
+        refused: Vec::new(),
+    }
 }
 
 /// The text, read as strictly as OpenMetrics is written: every sample by its name and labels.

@@ -337,6 +337,7 @@ fn report(region: &str, probe: &str, number: u64) -> Report {
         instance: 1,
         sent: Moment(1_800_000_000_000),
         interval_ms: 2_000,
+        zones: None,
         targets: vec![target("192.0.2.1"), target("2001:db8::1")],
     }
 }

@@ -46,14 +46,16 @@ fn any_target() -> impl Strategy<Value = TargetReport> {
 
 fn any_report() -> impl Strategy<Value = Report> {
     let names = ("\\PC{1,20}", "\\PC{1,20}");
-    (names, any::<[u64; 3]>(), any::<u32>(), vec(any_target(), 0..20)).prop_map(
-        |((probe, region), [number, instance, sent], interval_ms, targets)| Report {
+    let interval_and_zones = (any::<u32>(), any::<Option<u64>>());
+    (names, any::<[u64; 3]>(), interval_and_zones, vec(any_target(), 0..20)).prop_map(
+        |((probe, region), [number, instance, sent], (interval_ms, zones), targets)| Report {
             probe: probe.into(),
             region: region.into(),
             number,
             instance,
             sent: Moment(sent),
             interval_ms,
+            zones,
             targets,
         },
     )
@@ -150,6 +152,7 @@ fn steady(targets: u32, everything: bool) -> Report {
         instance: u64::MAX,
         sent,
         interval_ms: 2_000,
+        zones: None,
         targets: (0..targets).map(target).collect(),
     }
 }
