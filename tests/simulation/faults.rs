@@ -2,7 +2,7 @@
 //!
 //! A seed has some kinds of fault and not others: with all of them at once none would ever matter alone.
 
-use windrose::health::Control;
+use windrose::health::{Agent, Control};
 use windrose::keeper::Event;
 use windrose::model::Family;
 
@@ -38,6 +38,7 @@ enum Kind {
     Operator,
     Failback,
     Plan,
+    Word,
 }
 
 impl Kinds {
@@ -100,6 +101,12 @@ impl Fleet<'_> {
                 self.say(|| Event::Failback { pool: pool.clone() })?;
             }
             Kind::Plan => self.change_plan(),
+            Kind::Word => {
+                let endpoint = self.any_part().endpoint;
+                let word = self.dice.pick(&[None, Some(Agent::Drain), Some(Agent::Share(30))]);
+                self.words.remove(&endpoint);
+                self.words.extend(word.map(|word| (endpoint, word)));
+            }
         }
         Ok(())
     }
@@ -218,7 +225,7 @@ impl Fleet<'_> {
     }
 }
 
-const OPTIONAL: [Kind; 17] = [
+const OPTIONAL: [Kind; 18] = [
     Kind::Recovery,
     Kind::Flapping,
     Kind::Weather,
@@ -236,6 +243,7 @@ const OPTIONAL: [Kind; 17] = [
     Kind::Operator,
     Kind::Failback,
     Kind::Plan,
+    Kind::Word,
 ];
 
 const PLAN_TAKES: u64 = 3_000;

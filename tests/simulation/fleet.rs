@@ -16,7 +16,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use windrose::health::{Control, Report};
+use windrose::health::{Agent, Control, Report};
 use windrose::keeper::{Event, Fact, describe};
 use windrose::model::Family;
 
@@ -30,7 +30,7 @@ use crate::invariants::{
     verdicts_are_true,
 };
 use crate::network::{Network, Weather};
-use crate::probe::{Key, Probe};
+use crate::probe::{Key, Probe, Reply};
 use crate::server::{Disk, Server};
 use crate::world::{Check, Part, QUORUM, STEADY, Sick, Sketch, Version, endpoint_at};
 
@@ -45,6 +45,8 @@ pub struct Fleet<'r> {
     /// The last is what the operator wants now.
     pub versions: Vec<Version>,
     pub sick: Sick,
+    /// What endpoints say of themselves.
+    pub words: BTreeMap<usize, Agent>,
     pub network: Network,
     /// Of checks, so many fail without a reason.
     check_loss: f64,
@@ -121,6 +123,7 @@ impl<'r> Fleet<'r> {
             entries: 0,
             versions: vec![version],
             sick: Sick::new(),
+            words: BTreeMap::new(),
             probes,
             servers,
             orders: BTreeMap::new(),
@@ -259,11 +262,12 @@ impl Fleet<'_> {
         let region = self.probes[probe].region;
         let part = part(region, &key);
         let unlucky = part.endpoint != STEADY && self.dice.chance(self.check_loss);
-        let passed = !unlucky && !self.sick.contains(&part);
-        let Some((pause, turned)) = self.probes[probe].checked(&key, passed, self.now) else { return };
+        let well = !unlucky && !self.sick.contains(&part);
+        let reply = well.then(|| Reply { word: self.words.get(&part.endpoint).copied() });
+        let Some((pause, news)) = self.probes[probe].checked(&key, reply, self.now) else { return };
         let life = self.probes[probe].life;
         self.after(pause.as_millis() as u64, Happening::CheckEnds { probe, life, key });
-        if turned {
+        if news {
             self.probes[probe].hasten(self.now);
             self.plan_report(probe);
         }
@@ -426,13 +430,14 @@ impl Fleet<'_> {
                 all * 100 >= watching.len() * QUORUM as usize
             }
         };
-        let sick = |slot: &Slot<'_>| {
+        let out = |slot: &Slot<'_>| {
             let mut targets = slot.targets().map(|(monitor, address)| (Arc::from(monitor), address));
-            targets.any(|target| fails_for(&target, slot.region().index()))
+            let drains = slot.is_checked() && self.words.get(&slot.number()) == Some(&Agent::Drain);
+            drains || targets.any(|target| fails_for(&target, slot.region().index()))
         };
         let orders: Vec<(String, Control)> =
             self.orders.iter().map(|(name, order)| (name.clone(), *order)).collect();
-        self.servers.iter().try_for_each(|server| verdicts_are_true(server, self.now, sick, &orders))
+        self.servers.iter().try_for_each(|server| verdicts_are_true(server, self.now, out, &orders))
     }
 }
 

@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use windrose::health::{Basis, Control, HealthMap, Opinion, Report, Standing, Verdict};
+use windrose::health::{Agent, Basis, Control, HealthMap, Opinion, Report, Standing, TargetReport, Verdict};
 use windrose::keeper::{Event, Keeper, PACE, ProbeStatus};
 use windrose::model::{Endpoint, EndpointId, Family, RegionId};
 use windrose::plan::Plan;
@@ -82,6 +82,10 @@ impl<'p> Slot<'p> {
         health.endpoint(self.endpoint, self.region, self.family)
     }
 
+    pub fn is_checked(&self) -> bool {
+        self.targets().next().is_some()
+    }
+
     /// What is checked for it: monitor and address.
     pub fn targets(&self) -> impl Iterator<Item = (&'p str, IpAddr)> {
         let inventory = &self.plan.inventory;
@@ -125,11 +129,11 @@ fn nothing_is_down_without_votes(server: &Server, before: &Before, now: u64) -> 
         if standing.verdict != Verdict::Down || standing.control.is_some() {
             continue;
         }
-        let says_down =
-            |report: &Report| slot.targets().any(|target| opinion(report, target) == Opinion::Down);
+        let against = |said: &TargetReport| said.opinion == Opinion::Down || said.agent.is_some();
+        let speaks = |report: &Report| slot.targets().filter_map(|one| said(report, one)).any(against);
         let stood = slot.held_before(before) == Some(Verdict::Down);
-        let kept = standing.evidence.basis == Basis::Kept && stood;
-        if !kept && !server.lately(now).any(says_down) {
+        let kept = !by_votes(standing) && stood;
+        if !kept && !server.lately(now).any(speaks) {
             let detail = format!("{}: {slot} is Down and nobody says so: {standing:?}", server.name);
             return Err(Violation::new("every Down rests on votes", detail));
         }
@@ -152,7 +156,16 @@ fn verdicts_are_by_the_book(server: &Server, now: u64) -> Result<(), Violation> 
         let expected = match standing.control {
             Some(Control::ForceUp) => Some(Verdict::Up),
             Some(Control::Drain | Control::ForceDown) => Some(Verdict::Down),
-            None => by_the_book(&slot, &counted),
+            // Its votes say that it is up, and it is held down: nobody else is.
+            None if damped(standing) && slot.endpoint().flap.is_some() => Some(Verdict::Down),
+            None => match (by_the_book(&slot, &counted), word_by_the_book(&slot, &counted)) {
+                (Some(_), Some(word)) if word != standing.agent.unwrap_or(Agent::Up) => {
+                    let detail = format!("{}: {slot} should say {word}: {standing:?}", server.name);
+                    return Err(Violation::new("words are by the book", detail));
+                }
+                (Some(_), Some(Agent::Drain)) => Some(Verdict::Down),
+                (expected, _) => expected,
+            },
         };
         match expected {
             Some(expected) if expected != standing.verdict => return wrong(expected),
@@ -209,15 +222,64 @@ fn by_the_book(slot: &Slot<'_>, counted: &[(RegionId, &Report)]) -> Option<Verdi
     all_up.then_some(Verdict::Up)
 }
 
+/// What the endpoint says of itself, by the probes that have an opinion: of all words the one in the middle, of the
+/// region if anybody there heard one, else of all regions; of several monitors the least.
+fn word_by_the_book(slot: &Slot<'_>, counted: &[(RegionId, &Report)]) -> Option<Agent> {
+    let on_target = |target: (&str, IpAddr)| {
+        let heard: Vec<(RegionId, Agent)> = counted
+            .iter()
+            .filter_map(|(region, report)| Some((*region, said(report, target)?)))
+            .filter(|(_, said)| said.opinion != Opinion::Unknown)
+            .map(|(region, said)| (region, said.agent.unwrap_or(Agent::Up)))
+            .collect();
+        let mut regions: Vec<RegionId> = heard.iter().map(|one| one.0).collect();
+        regions.sort_unstable();
+        regions.dedup();
+        let of = |region: RegionId| -> Option<Agent> {
+            middle(heard.iter().filter(|one| one.0 == region).map(|one| one.1).collect())
+        };
+        of(slot.region).or_else(|| middle(regions.into_iter().filter_map(of).collect()))
+    };
+    slot.targets().filter_map(on_target).min_by_key(generosity)
+}
+
+fn middle(mut words: Vec<Agent>) -> Option<Agent> {
+    words.sort_by_key(generosity);
+    words.get(words.len() / 2).copied()
+}
+
+fn generosity(word: &Agent) -> u32 {
+    match word {
+        Agent::Down => 0,
+        Agent::Drain => 1,
+        Agent::Share(percent) => 1 + u32::from(*percent),
+        Agent::Up => 1_000,
+    }
+}
+
 /// Whether enough of those who have a say say down.
 fn enough(down: &[bool]) -> bool {
     let said = down.iter().filter(|down| **down).count();
     said * 100 >= down.len() * QUORUM as usize
 }
 
-fn opinion(report: &Report, (monitor, address): (&str, IpAddr)) -> Opinion {
-    let about = |said: &&windrose::health::TargetReport| said.address == address && *said.monitor == *monitor;
-    report.targets.iter().find(about).map_or(Opinion::Unknown, |said| said.opinion)
+/// Whether nothing but fresh votes decided: not what was known before, where nobody votes, and not what was seen
+/// before, of one who flaps.
+fn by_votes(standing: &Standing) -> bool {
+    let decided = matches!(standing.evidence.basis, Basis::Unmonitored | Basis::Region | Basis::Others);
+    decided && standing.verdict != Verdict::Unknown
+}
+
+fn damped(standing: &Standing) -> bool {
+    standing.evidence.basis == Basis::Damped
+}
+
+fn opinion(report: &Report, target: (&str, IpAddr)) -> Opinion {
+    said(report, target).map_or(Opinion::Unknown, |said| said.opinion)
+}
+
+fn said<'r>(report: &'r Report, (monitor, address): (&str, IpAddr)) -> Option<&'r TargetReport> {
+    report.targets.iter().find(|said| said.address == address && *said.monitor == *monitor)
 }
 
 fn what_never_failed_is_not_down(server: &Server) -> Result<(), Violation> {
@@ -253,10 +315,6 @@ pub fn same_reports_same_verdicts(one: &Server, two: &Server) -> Result<(), Viol
     }
     for slot in Slot::all(one.keeper.plan()) {
         let [a, b] = [one, two].map(|server| slot.of(server.keeper.health()));
-        // Where nobody votes, what each of them knew before stands.
-        let by_votes = |standing: &Standing| {
-            standing.evidence.basis != Basis::Kept && standing.verdict != Verdict::Unknown
-        };
         if a.control == b.control && by_votes(a) && by_votes(b) && a.verdict != b.verdict {
             let detail = format!("{slot} is {} at {}, {} at {}", a.verdict, one.name, b.verdict, two.name);
             return Err(Violation::new("the same reports give the same verdicts", detail));
@@ -286,7 +344,8 @@ pub fn any_order_same_map(server: &Server, now: u64, dice: &mut Dice) -> Result<
     let (one, two) = (hear(), hear());
     for slot in Slot::all(server.keeper.plan()) {
         let [a, b, held] = [&one, &two, &server.keeper].map(|keeper| slot.of(keeper.health()));
-        if a.evidence.basis == Basis::Kept || a.verdict == Verdict::Unknown {
+        // To whoever hears of a region probe by probe it may seem to flap.
+        if ![a, b].into_iter().all(by_votes) || damped(held) {
             continue;
         }
         if a != b {
@@ -306,7 +365,7 @@ pub fn any_order_same_map(server: &Server, now: u64, dice: &mut Dice) -> Result<
 pub fn verdicts_are_true(
     server: &Server,
     now: u64,
-    sick: impl Fn(&Slot<'_>) -> bool,
+    out: impl Fn(&Slot<'_>) -> bool,
     orders: &[(String, Control)],
 ) -> Result<(), Violation> {
     let snapshot = server.cell.load_full();
@@ -319,7 +378,7 @@ pub fn verdicts_are_true(
         let expected = match order {
             Some(Control::ForceUp) => Verdict::Up,
             Some(Control::Drain | Control::ForceDown) => Verdict::Down,
-            None if sick(&slot) => Verdict::Down,
+            None if out(&slot) => Verdict::Down,
             None => Verdict::Up,
         };
         let served = slot.of(&snapshot.health);
@@ -333,4 +392,4 @@ pub fn verdicts_are_true(
 
 /// So long after a healing everything is settled: what a probe said in another life is stale after three intervals,
 /// and checks have come to the end of every `rise` and `fall`.
-pub const SETTLED_AFTER: Duration = Duration::from_secs(12);
+pub const SETTLED_AFTER: Duration = Duration::from_secs(13);

@@ -24,6 +24,7 @@ mod server;
 mod verdicts;
 mod world;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -108,7 +109,9 @@ fn run_all(
                     if seed >= seeds {
                         break;
                     }
-                    let (result, _) = Fleet::new(seed, rules, false).run();
+                    let day = AssertUnwindSafe(|| Fleet::new(seed, rules, false).run().0);
+                    let panicked = |_| Err(Violation::new("nothing panics", format!("seed {seed}")));
+                    let result = catch_unwind(day).unwrap_or_else(panicked);
                     let mut results = results.lock().expect("nobody panics with it");
                     match result {
                         Ok(counts) => results.1.add(counts),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use windrose::health::{Kind, Report, TargetReport, Tracker, TrackerSettings};
+use windrose::health::{Agent, Kind, Report, TargetReport, Tracker, TrackerSettings};
 use windrose::plan::Plan;
 
 use crate::clock::Clock;
@@ -30,9 +30,16 @@ pub struct Probe {
     watched: BTreeMap<Key, Watched>,
 }
 
+/// What an endpoint says when it is well.
+pub struct Reply {
+    pub word: Option<Agent>,
+}
+
 struct Watched {
     tracker: Tracker,
     last: Option<Kind>,
+    /// What the endpoint said of itself.
+    word: Option<Agent>,
 }
 
 impl Probe {
@@ -78,20 +85,22 @@ impl Probe {
             let key: Key = (monitor.name.as_ref().into(), target.address);
             let watched = before.remove(&key).unwrap_or_else(|| {
                 new.push(key.clone());
-                Watched { tracker: Tracker::new(TrackerSettings::from(monitor), now), last: None }
+                Watched { tracker: Tracker::new(TrackerSettings::from(monitor), now), last: None, word: None }
             });
             self.watched.insert(key, watched);
         }
         new
     }
 
-    /// One check ended: when the next one is due, and whether the opinion turned. `None`: it is no longer asked for.
-    pub fn checked(&mut self, key: &Key, passed: bool, now: u64) -> Option<(Duration, bool)> {
+    /// One check ended, well if there was a reply: when the next one is due, and whether there is news. `None`: it is no
+    /// longer asked for.
+    pub fn checked(&mut self, key: &Key, reply: Option<Reply>, now: u64) -> Option<(Duration, bool)> {
         let now = self.clock.moment(now);
-        let Watched { tracker, last } = self.watched.get_mut(key)?;
-        let turn = tracker.observe(passed, now);
-        *last = Some(if passed { Kind::Ok } else { Kind::Timeout });
-        Some((tracker.pause(), turn.is_some()))
+        let Watched { tracker, last, word } = self.watched.get_mut(key)?;
+        let turn = tracker.observe(reply.is_some(), now);
+        *last = Some(if reply.is_some() { Kind::Ok } else { Kind::Timeout });
+        let before = std::mem::replace(word, reply.and_then(|reply| reply.word));
+        Some((tracker.pause(), turn.is_some() || before != *word))
     }
 
     /// An opinion turned: the next report is soon.
@@ -116,7 +125,7 @@ impl Probe {
             rtt_us: Some(20_000),
             age_ms: moment.since(watched.tracker.since()).as_millis() as u64,
             certificate_end: None,
-            agent: None,
+            agent: watched.word,
         };
         Report {
             probe: Arc::clone(&self.name),

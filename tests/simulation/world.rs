@@ -26,6 +26,7 @@ pub struct Sketch {
     pub endpoints: Vec<Endpoint>,
     failback: &'static str,
     sticky: bool,
+    slow_start: bool,
     trickle: bool,
     min_up: &'static str,
     /// The order of the failover pool, as numbers of endpoints.
@@ -38,6 +39,8 @@ pub struct Endpoint {
     pub present: bool,
     pub v6: bool,
     pub monitors: &'static [Check],
+    /// Whoever flaps is held down for a while.
+    pub damped: bool,
     /// Each time it moved it has other addresses.
     moved: u8,
 }
@@ -82,6 +85,7 @@ impl Sketch {
             endpoints,
             failback: dice.pick(&["auto", "manual", "5s"]),
             sticky: dice.chance(0.3),
+            slow_start: dice.chance(0.3),
             trickle: dice.chance(0.3),
             min_up: dice.pick(&["1", "2", "\"60%\""]),
             order,
@@ -151,6 +155,7 @@ impl Sketch {
         let Self { failback, sticky, min_up, .. } = self;
         let (trickle, weighted, geo) =
             (if self.trickle { 0.2 } else { 0.0 }, weighted.join(", "), geo.join(", "));
+        let slow_start = if self.slow_start { "slow_start = \"4s\"" } else { "" };
         text += &format!(
             r#"
 [pools.near]
@@ -166,6 +171,7 @@ policy = "weighted"
 members = [{weighted}]
 sticky = {sticky}
 min_up = {min_up}
+{slow_start}
 [pools.every]
 policy = "all"
 members = [{all}]
@@ -194,10 +200,12 @@ impl Endpoint {
     fn any(number: usize, dice: &mut Dice) -> Self {
         let monitors: [&[Check]; 4] =
             [&[Check::Web], &[Check::Web, Check::Deep], &[Check::Web, Check::Deep], &[]];
+        let monitors = if number < ALWAYS_THERE { monitors[1] } else { dice.pick(&monitors) };
         Self {
             present: number < ALWAYS_THERE || dice.chance(0.8),
             v6: dice.chance(0.5),
-            monitors: if number < ALWAYS_THERE { monitors[1] } else { dice.pick(&monitors) },
+            monitors,
+            damped: !monitors.is_empty() && number != STEADY && dice.chance(0.3),
             moved: 0,
         }
     }
@@ -222,7 +230,8 @@ impl Endpoint {
         }
         let monitors: Vec<String> =
             self.monitors.iter().map(|check| format!("\"{}\"", check.name())).collect();
-        text + &format!("monitors = [{}]\n", monitors.join(", "))
+        text += &format!("monitors = [{}]\n", monitors.join(", "));
+        text + if self.damped { FLAP } else { "" }
     }
 }
 
@@ -274,6 +283,9 @@ fn weighted(number: usize) -> String {
 fn ruled(number: usize, regions: usize) -> String {
     format!("{{ use = \"e{number}\", regions = [\"r{}\"] }}", number % regions)
 }
+
+/// Short, so that it ends before the world does.
+const FLAP: &str = "flap = { changes = 3, within = \"8s\", hold = \"3s\" }\n";
 
 const MONITORS: &str = r#"
 [monitors.web]
