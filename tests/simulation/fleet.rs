@@ -324,7 +324,7 @@ impl Fleet<'_> {
     fn compare(&self, server: usize) -> Result<(), Violation> {
         let one = &self.servers[server];
         let others = self.servers.iter().enumerate().filter(|(other, two)| *other != server && two.alive);
-        others.map(|(_, two)| two).try_for_each(|two| same_reports_same_verdicts(one, two))
+        others.map(|(_, two)| two).try_for_each(|two| same_reports_same_verdicts(one, two, self.now))
     }
 
     fn server_lives(&mut self, server: usize) {

@@ -142,11 +142,7 @@ fn nothing_is_down_without_votes(server: &Server, before: &Before, now: u64) -> 
 }
 
 fn verdicts_are_by_the_book(server: &Server, now: u64) -> Result<(), Violation> {
-    let counted: Vec<(RegionId, &Report)> = fresh(server, now)?
-        .into_iter()
-        .filter(|(probe, _)| probe.isolation.is_none())
-        .map(|(probe, report)| (probe.region, report))
-        .collect();
+    let counted = counted(server, now)?;
     for slot in Slot::all(server.keeper.plan()) {
         let standing = slot.of(server.keeper.health());
         let wrong = |expected: Verdict| {
@@ -188,6 +184,12 @@ fn fresh(server: &Server, now: u64) -> Result<Vec<(ProbeStatus, &Report)>, Viola
         }
     };
     fresh.map(report).collect()
+}
+
+/// Those whose votes count, with their regions.
+fn counted(server: &Server, now: u64) -> Result<Vec<(RegionId, &Report)>, Violation> {
+    let fresh = fresh(server, now)?.into_iter().filter(|(probe, _)| probe.isolation.is_none());
+    Ok(fresh.map(|(probe, report)| (probe.region, report)).collect())
 }
 
 /// DESIGN section 3, read word by word; `None` where what was before decides.
@@ -308,16 +310,27 @@ fn what_is_held_is_published(server: &Server, published: bool, now: u64) -> Resu
     Ok(())
 }
 
-/// Two servers that hold the same reports, the same plan and the same controls.
-pub fn same_reports_same_verdicts(one: &Server, two: &Server) -> Result<(), Violation> {
+/// Two servers that hold the same reports and plan isolate the same probes, and under the same controls, where
+/// there are votes hold the same verdicts. They may differ where what was before decides: nobody votes, or one of
+/// them saw an endpoint flap.
+pub fn same_reports_same_verdicts(one: &Server, two: &Server, now: u64) -> Result<(), Violation> {
     if !Arc::ptr_eq(one.keeper.plan(), two.keeper.plan()) || one.held != two.held {
         return Ok(());
     }
+    let violation = |detail| Err(Violation::new("the same reports give the same verdicts", detail));
+    if one.isolated != two.isolated {
+        let detail = format!("{} isolates {:?}, {} {:?}", one.name, one.isolated, two.name, two.isolated);
+        return violation(detail);
+    }
     for slot in Slot::all(one.keeper.plan()) {
         let [a, b] = [one, two].map(|server| slot.of(server.keeper.health()));
-        if a.control == b.control && by_votes(a) && by_votes(b) && a.verdict != b.verdict {
-            let detail = format!("{slot} is {} at {}, {} at {}", a.verdict, one.name, b.verdict, two.name);
-            return Err(Violation::new("the same reports give the same verdicts", detail));
+        let comparable = a.control == b.control && by_votes(a) && by_votes(b);
+        // That the last vote went is in the evidence a second later.
+        if comparable && a.verdict != b.verdict && by_the_book(&slot, &counted(one, now)?).is_some() {
+            return violation(format!(
+                "{slot} is {} at {}, {} at {}",
+                a.verdict, one.name, b.verdict, two.name
+            ));
         }
     }
     Ok(())

@@ -49,9 +49,12 @@ fn whatever_happens_to_a_fleet_the_invariants_hold() {
         let (_, trace) = Fleet::new(*seed, &Honest, true).run();
         let last = trace.len().saturating_sub(TRACE_LINES);
         trace[last..].iter().for_each(|line| println!("{line}"));
+        let others: Vec<String> =
+            failed.iter().map(|(seed, of)| format!("{seed} {}", of.invariant)).collect();
         panic!(
-            "{} of {seeds} seeds fail. {violation}\nAll of it: SEED={seed} cargo test --test simulation",
-            failed.len()
+            "{} of {seeds} seeds fail. {violation}\nAll of it: SEED={seed} cargo test --test simulation\n{}",
+            failed.len(),
+            others.join("\n")
         );
     }
     assert!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windrose::health::{HealthMap, Report};
-use windrose::keeper::{Event, Fact, Keeper, State, Step};
+use windrose::keeper::{Event, Fact, Keeper, ProbeStatus, State, Step};
 use windrose::model::Moment;
 use windrose::plan::Plan;
 use windrose::snapshot::{Snapshot, SnapshotCell};
@@ -28,6 +28,8 @@ pub struct Server {
     brought: BTreeMap<Arc<str>, BTreeMap<u64, Brought>>,
     /// The probes that counted when the map was worked out last, with the numbers of their reports.
     pub held: Vec<(Arc<str>, u64)>,
+    /// Of those, the ones whose votes do not count.
+    pub isolated: Vec<Arc<str>>,
     /// When the last snapshot was published, by its clock.
     published: Moment,
     /// The newest generation that any process of it has published.
@@ -82,6 +84,7 @@ impl Server {
             keeper,
             brought: BTreeMap::new(),
             held: Vec::new(),
+            isolated: Vec::new(),
             published: moment,
             latest: moment,
             disk: None,
@@ -97,8 +100,11 @@ impl Server {
         let moment = self.moment(now);
         let before = Before { plan: Arc::clone(self.keeper.plan()), health: self.keeper.health().clone() };
         let Step { facts, snapshot } = rules.apply(&mut self.keeper, event, moment);
-        let fresh = self.keeper.probes(moment).into_iter().filter(|probe| probe.fresh);
-        self.held = fresh.map(|probe| (probe.name, probe.number)).collect();
+        let fresh: Vec<ProbeStatus> =
+            self.keeper.probes(moment).into_iter().filter(|probe| probe.fresh).collect();
+        self.held = fresh.iter().map(|probe| (Arc::clone(&probe.name), probe.number)).collect();
+        let isolated = fresh.into_iter().filter(|probe| probe.isolation.is_some());
+        self.isolated = isolated.map(|probe| probe.name).collect();
         let published = snapshot.is_some();
         if let Some(snapshot) = snapshot {
             self.publish(rules.publish(snapshot), moment)?;
@@ -169,6 +175,8 @@ impl Server {
         (self.version, self.alive, self.published) = (version, true, moment);
         self.life += 1;
         self.brought.clear();
+        self.held.clear();
+        self.isolated.clear();
         Ok(())
     }
 
