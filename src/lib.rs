@@ -31,6 +31,7 @@
 //! | checks | [`probe`] |
 //! | what probes, servers and operators tell one another | [`fleet`] |
 //! | the local socket, metrics over HTTP | [`control`] |
+//! | who is told over HTTP | [`notify`] |
 //! | log lines | [`telemetry`] |
 //! | the command line | [`cli`] |
 //! | how it is wired | [`app`] |
@@ -55,6 +56,7 @@ pub mod control;
 pub mod dns;
 pub mod fleet;
 pub mod load;
+pub mod notify;
 pub mod probe;
 pub mod telemetry;
 // wiring

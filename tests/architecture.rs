@@ -5,7 +5,7 @@
 //!     ^       named by all
 //!   core      geo health spec plan steering snapshot answer keeper scenario
 //!     ^       pure: time and chance are arguments, facts are results
-//!   edges     telemetry load dns probe fleet control cli
+//!   edges     telemetry load dns probe fleet control notify cli
 //!     ^       each touches one part of the world; none names another, telemetry apart
 //!   wiring    app main
 //!             named by nobody
@@ -39,6 +39,7 @@ const ROWS: &[Row] = &[
     Row("probe", Edge, &["health", "model", "telemetry"]),
     Row("fleet", Edge, &["health", "model", "telemetry"]),
     Row("control", Edge, &["health"]),
+    Row("notify", Edge, &["model", "telemetry"]),
     Row("cli", Edge, &[]),
     Row(
         "app",
@@ -54,6 +55,7 @@ const ROWS: &[Row] = &[
             "keeper",
             "load",
             "model",
+            "notify",
             "plan",
             "probe",
             "scenario",

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use tracing::error;
 
-use crate::app::watch::happened;
-use crate::control::Happened;
+use crate::app::watch::Told;
 use crate::keeper::{Event, Keeper, State};
 use crate::model::Moment;
 use crate::plan::Plan;
@@ -33,7 +32,7 @@ impl Desk {
     }
 
     /// Takes an event in; says what came of it.
-    pub(super) fn apply(&mut self, event: Event) -> Vec<Happened> {
+    pub(super) fn apply(&mut self, event: Event) -> Vec<Told> {
         let now = self.clock.now();
         let step = self.keeper.apply(event, now);
         self.retired.retain(|retired| Arc::strong_count(retired) > 1);
@@ -47,7 +46,7 @@ impl Desk {
             }
             None => {}
         }
-        step.facts.iter().map(|fact| happened(fact, self.keeper.plan(), now)).collect()
+        step.facts.iter().map(|fact| Told::of(fact, self.keeper.plan(), now)).collect()
     }
 
     pub(super) fn plan(&self) -> &Plan {

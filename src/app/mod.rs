@@ -15,6 +15,7 @@ mod fleet;
 mod follow;
 mod locate;
 mod metrics;
+mod notify;
 mod operate;
 mod persist;
 mod probe;
@@ -96,6 +97,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Demo { port, http_port } => demo::run(port, http_port),
         Command::Status { config, format } => operate::status(config.path.as_deref(), format.format),
         Command::Watch { config, format } => watch::run(config.path.as_deref(), format.format),
+        Command::Notify { config } => notify::run(config.path.as_deref()),
         Command::Drain(endpoint) => operate::drain(&endpoint),
         Command::Release(endpoint) => operate::release(&endpoint),
         Command::Force { verdict, endpoint } => operate::force(&endpoint, verdict),

@@ -4,7 +4,7 @@
 //!   sockets bound, state read --> first round of checks (if there was no state) --> answering
 //!
 //!   Server::work, one task, the keeper's only owner:
-//!     report | reload | call | tick --> keeper.apply --> facts to the log
+//!     report | reload | call | tick --> keeper.apply --> facts to the log, to those who watch or are notified
 //!                                                    `-> snapshot to the cell, state to the disk
 //! ```
 
@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -24,10 +25,12 @@ use crate::app::desk::Desk;
 use crate::app::fleet::{self, Heard, Membership};
 use crate::app::follow::{self, Start};
 use crate::app::metrics::{self, Reloads};
+use crate::app::notify::Notifying;
 use crate::app::persist::Persist;
 use crate::app::probing::Probing;
 use crate::app::process::{NO_SIGNALS, StopSignals, block_on, failed, host_name};
 use crate::app::reload::{Reloaded, Reloader, Unpacked, Wanted};
+use crate::app::watch::Told;
 use crate::app::{Failure, Ready, explain, site, status};
 use crate::control::{self, Call, Happened, Reply, Request};
 use crate::dns;
@@ -35,6 +38,7 @@ use crate::fleet::Digest;
 use crate::health::Opinion;
 use crate::keeper::Event;
 use crate::load::{Held, Site, StateFile};
+use crate::spec::machine::EventKind;
 use crate::telemetry::Clock;
 
 pub(super) fn run(config: Option<&Path>) -> Result<(), Failure> {
@@ -69,6 +73,7 @@ async fn serve(config: Option<&Path>) -> Result<(), Failure> {
     let instance = RandomState::new().hash_one(desk.clock.now());
     let probing = Probing::start(&site, &name, instance, desk.plan());
     let membership = fleet.map(|fleet| Membership::new(fleet, &name, instance, desk.clock));
+    let notifying = Notifying::start(&site, &name, instance, desk.clock)?;
     let held = databases.held().to_vec();
     let happening = broadcast::channel(HAPPENING_MAX).0;
     let (reload, reloaded) = Reloader::start(&site, databases, watch, hangup);
@@ -83,6 +88,7 @@ async fn serve(config: Option<&Path>) -> Result<(), Failure> {
         reloads: Reloads::since(desk.clock.now()),
         calls: open_control(&site, &happening).await?,
         happening,
+        notifying,
         addresses: bound.addresses(),
         bound: Some(bound),
         running: None,
@@ -117,6 +123,8 @@ struct Server {
     calls: mpsc::Receiver<Call>,
     /// To those who watch.
     happening: broadcast::Sender<Arc<Happened>>,
+    /// To whoever is told over HTTP.
+    notifying: Option<Notifying>,
     reload: mpsc::Sender<Wanted>,
     reloaded: mpsc::Receiver<Reloaded>,
     /// The geo databases, as of the last reload.
@@ -200,16 +208,24 @@ impl Server {
 
     /// Takes an event in, keeps what came of it, and logs it; the lines are for whoever asked.
     fn apply(&mut self, event: Event) -> Vec<String> {
-        let happened = self.desk.apply(event);
+        let told = self.desk.apply(event);
         self.persist.keep(&self.desk);
-        let tell = |happened: Happened| {
-            info!("{}", happened.text);
-            let text = happened.text.clone();
-            // Nobody may be watching.
-            let _ = self.happening.send(Arc::new(happened));
+        let tell = |told: Told| {
+            info!("{}", told.happened.text);
+            let text = told.happened.text.clone();
+            self.tell(told);
             text
         };
-        happened.into_iter().map(tell).collect()
+        told.into_iter().map(tell).collect()
+    }
+
+    /// Tells those who watch, and whoever is notified.
+    fn tell(&self, told: Told) {
+        if let Some(notifying) = &self.notifying {
+            notifying.tell(&told);
+        }
+        // Nobody may be watching.
+        let _ = self.happening.send(Arc::new(told.happened));
     }
 
     fn take_heard(&mut self, heard: Heard) {
@@ -252,8 +268,9 @@ impl Server {
 
     fn take(&mut self, reloaded: Reloaded) {
         let Reloaded { databases, geography, plan, said, because, published, asked } = reloaded;
+        let now = self.desk.clock.now();
         self.databases = databases;
-        self.reloads.count(plan.is_some(), self.desk.clock.now());
+        self.reloads.count(plan.is_some(), now);
         geography.iter().for_each(|database| info!("geo: {database}"));
         let reply = match plan {
             Some(plan) => {
@@ -268,6 +285,8 @@ impl Server {
                     self.site.zones = directory;
                     follow::accept(&self.site, version);
                 }
+                let data = json!({ "because": because, "version": self.zones_version });
+                self.tell(Told::new(EventKind::Reloaded, now, &text, data));
                 self.apply(Event::Plan(Arc::new(plan)));
                 self.last_reload = None;
                 Reply::said(format!("{said}{text}\n"))
@@ -275,6 +294,11 @@ impl Server {
             None => {
                 let text = format!("the files are wrong ({because}): what was served before goes on\n{said}");
                 error!("{text}");
+                let first = said.lines().next().unwrap_or_default();
+                let words =
+                    format!("the files are wrong ({because}), what was served before goes on: {first}");
+                let data = json!({ "because": because, "error": first, "version": self.zones_version });
+                self.tell(Told::new(EventKind::ReloadRefused, now, words, data));
                 self.last_reload = Some(said);
                 Reply::failed(text)
             }
@@ -356,6 +380,7 @@ impl Server {
             databases: &self.databases,
             addresses: &self.addresses,
             membership: self.membership.as_ref(),
+            notified: self.notifying.as_ref().map(Notifying::progress),
             zones_version: self.zones_version,
             answering: self.running.is_some(),
             snapshot: self.desk.cell.load_full(),
@@ -375,7 +400,12 @@ impl Server {
         if let Some(running) = self.running.take() {
             running.stop().await;
         }
-        self.persist.finish(&self.desk).await;
+        let notified = async {
+            if let Some(notifying) = self.notifying.take() {
+                notifying.finish().await;
+            }
+        };
+        tokio::join!(self.persist.finish(&self.desk), notified);
         info!("stopped");
     }
 }

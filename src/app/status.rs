@@ -17,6 +17,7 @@ use crate::health::{Basis, Standing};
 use crate::keeper::{self, Isolation, ProbeStatus, Refused};
 use crate::load::{Held, Site};
 use crate::model::{EndpointId, Family, Inventory, Moment, RegionId};
+use crate::notify::Progress;
 use crate::probe;
 use crate::snapshot::Snapshot;
 use crate::spec::duration::display;
@@ -28,6 +29,8 @@ pub(super) struct View<'s> {
     pub(super) databases: &'s [Held],
     pub(super) addresses: &'s [SocketAddr],
     pub(super) membership: Option<&'s Membership>,
+    /// How telling goes, if somebody is to be told of what happens.
+    pub(super) notified: Option<Progress>,
     pub(super) zones_version: Option<u64>,
     pub(super) answering: bool,
     pub(super) snapshot: Arc<Snapshot>,
@@ -78,6 +81,9 @@ fn text(view: &View<'_>) -> String {
     );
     if let Some(membership) = view.membership {
         fleet_text(&mut text, membership, view);
+    }
+    if let Some(progress) = &view.notified {
+        let _ = writeln!(text, "  notify      {}", notified(progress, view.now));
     }
     for probe in &view.probes {
         let region = &plan.inventory.regions[probe.region.index()].name;
@@ -174,6 +180,31 @@ fn fleet_data(membership: &Membership) -> Value {
             "too_large": too_large,
             "overflow": overflow,
         },
+    })
+}
+
+/// How it goes with telling somebody of what happens.
+fn notified(progress: &Progress, now: Moment) -> String {
+    let Progress { sent, failed, waiting, last_taken, last_failure } = progress;
+    let ago = |since: Moment| display(Duration::from_secs(now.since(since).as_secs()));
+    let mut words = format!("{sent} events taken, {failed} lost, {waiting} waiting");
+    if let Some(taken) = last_taken {
+        let _ = write!(words, "; last taken {} ago", ago(*taken));
+    }
+    if let Some((failure, why)) = last_failure {
+        let _ = write!(words, "; last not taken {} ago: {why}", ago(*failure));
+    }
+    words
+}
+
+fn notified_data(progress: &Progress) -> Value {
+    let Progress { sent, failed, waiting, last_taken, last_failure } = progress;
+    json!({
+        "sent": sent,
+        "failed": failed,
+        "waiting": waiting,
+        "last_taken_ms": last_taken.map(|taken| taken.0),
+        "last_failure": last_failure.as_ref().map(|(at, why)| json!({ "at_ms": at.0, "why": why })),
     })
 }
 
@@ -275,6 +306,7 @@ fn data(view: &View<'_>) -> Value {
         "state_error": view.state.error,
         "zones_version": view.zones_version,
         "fleet": view.membership.map(fleet_data),
+        "notify": view.notified.as_ref().map(notified_data),
         "geo": geography(view),
         "probes": view.probes.iter().map(probe).collect::<Value>(),
         "endpoints": rows(&plan.inventory).map(endpoint).collect::<Value>(),

@@ -189,6 +189,15 @@ pub enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// Post a test event to whoever is told of what happens, and show what is replied
+    ///
+    /// As [notify] of the configuration says, and from this machine, but without the running server. Fails (status 1) if
+    /// it is not taken.
+    Notify {
+        /// Which machine.
+        #[command(flatten)]
+        config: ConfigOption,
+    },
     /// Take an endpoint out, whatever its checks say
     Drain(Endpoint),
     /// Leave a drained or forced endpoint to its checks again

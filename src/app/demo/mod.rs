@@ -27,9 +27,9 @@ use self::stage::Stage;
 use crate::app::desk::Desk;
 use crate::app::probing::assignments;
 use crate::app::process::{StopSignals, failed};
+use crate::app::watch::Told;
 use crate::app::{Failure, explain, print_diagnostics};
 use crate::cli::Output;
-use crate::control::Happened;
 use crate::dns;
 use crate::geo::Facts;
 use crate::health::{Guard, Opinion, Report};
@@ -194,9 +194,9 @@ fn help(stage: &Stage) -> String {
     format!("\nKeys: {}, e explains, q quits. What changes is shown as it happens.\n\n", stage.keys())
 }
 
-fn say(happened: Vec<Happened>) {
-    for Happened { text, .. } in happened {
-        println!("  verdict   {text}");
+fn say(told: Vec<Told>) {
+    for Told { happened, .. } in told {
+        println!("  verdict   {}", happened.text);
     }
 }
 

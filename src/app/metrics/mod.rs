@@ -30,6 +30,7 @@ use crate::health::{PoolStanding, Standing, Verdict};
 use crate::keeper::{self, ProbeStatus};
 use crate::load::{Current, Held};
 use crate::model::{ELSEWHERE, EndpointId, Family, Moment, PoolId, RegionId};
+use crate::notify::Progress;
 use crate::probe::Counts;
 use crate::snapshot::Snapshot;
 
@@ -88,6 +89,8 @@ struct Figures {
     refused: keeper::Dropped,
     databases: Vec<Held>,
     state: Writing,
+    /// `None`: nobody is to be told of what happens.
+    notified: Option<Progress>,
     /// `None`: one machine alone.
     fleet: Option<Fleet>,
 }
@@ -144,6 +147,7 @@ impl Figures {
             refused: view.refused,
             databases: view.databases.to_vec(),
             state: view.state.clone(),
+            notified: view.notified.clone(),
             fleet: view.membership.map(|membership| Fleet::of(membership, view.zones_version)),
         }
     }
@@ -167,6 +171,9 @@ impl Figures {
         self.write_databases(page)?;
         if let Some(fleet) = &self.fleet {
             self.write_fleet(fleet, page)?;
+        }
+        if let Some(progress) = &self.notified {
+            write_notified(progress, page)?;
         }
         let Writing { error, failures } = &self.state;
         page.counter("state_write_failures", "Writes of the state file that failed", *failures)?;
@@ -310,6 +317,12 @@ impl Figures {
         let verdicts = "How long another server has held other verdicts, with the same zones; 0: the same";
         page.gauges("fleet_server_other_verdicts_seconds", verdicts, of_each(|server| server.other_verdicts))
     }
+}
+
+fn write_notified(progress: &Progress, page: &mut Page<'_>) -> fmt::Result {
+    page.counter("notify_sent", "Events that the one who is notified took", progress.sent)?;
+    page.counter("notify_failed", "Events that were not taken and are lost", progress.failed)?;
+    page.gauge("notify_waiting", "Events that are not taken yet", progress.waiting)
 }
 
 impl Collector for Figures {

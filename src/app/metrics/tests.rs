@@ -32,6 +32,7 @@ fn figures() -> Figures {
         refused: keeper::Dropped::default(),
         databases: Vec::new(),
         state: Writing::default(),
+        notified: None,
         fleet: None,
     }
 }
@@ -232,4 +233,14 @@ fn a_fleet_tells_who_differs_and_for_how_long() {
     assert_eq!(samples["windrose_fleet_server_other_zones_seconds{server=\"ns2\"}"], 30.0);
     assert_eq!(samples["windrose_fleet_server_other_zones_seconds{server=\"ns3\"}"], 0.0);
     assert_eq!(samples["windrose_fleet_server_other_verdicts_seconds{server=\"ns2\"}"], 0.0);
+}
+
+#[test]
+fn how_telling_goes_is_told_only_where_somebody_is_to_be_told() {
+    assert!(!samples(figures()).contains_key("windrose_notify_waiting"));
+    let notified = Some(Progress { sent: 7, failed: 2, waiting: 3, ..Progress::default() });
+    let samples = samples(Figures { notified, ..figures() });
+    assert_eq!(samples["windrose_notify_sent_total"], 7.0);
+    assert_eq!(samples["windrose_notify_failed_total"], 2.0);
+    assert_eq!(samples["windrose_notify_waiting"], 3.0);
 }

@@ -143,7 +143,7 @@ const NATS: Written<String> = Written {
 };
 
 /// `host`, `host:port`, `[IPv6]` or `[IPv6]:port`.
-fn is_host_and_port(text: &str) -> bool {
+pub(super) fn is_host_and_port(text: &str) -> bool {
     let (host_is_good, port) = match text.strip_prefix('[').map(|text| text.split_once(']')) {
         Some(Some((address, rest))) => (address.parse::<Ipv6Addr>().is_ok(), rest),
         Some(None) => return false,

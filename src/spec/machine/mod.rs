@@ -1,6 +1,7 @@
 //! `config/windrose.toml`: this machine, as it runs. Every field has a default; an empty file works.
 
 mod fleet;
+mod notify;
 mod probe;
 
 use std::net::{IpAddr, SocketAddr};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 pub use fleet::{Certificate, Fleet, Login};
 use ipnet::IpNet;
+pub use notify::{EventChoice, EventKind, Notify, NotifyFormat};
 pub use probe::Probe;
 
 use crate::spec::prefix::PREFIX;
@@ -33,6 +35,8 @@ pub struct Machine {
     pub probe: Probe,
     /// `[control]`
     pub control: Control,
+    /// `[notify]`; `None`: nobody is told over HTTP.
+    pub notify: Option<Notify>,
     /// `[fleet]`; `None`: one machine alone.
     pub fleet: Option<Fleet>,
 }
@@ -110,6 +114,7 @@ impl Default for Machine {
             geo: Geo { databases: None, max_age: Duration::from_secs(180 * 24 * 60 * 60) },
             probe: Probe::default(),
             control: Control { socket: None, listen: None },
+            notify: None,
             fleet: None,
         }
     }
@@ -137,8 +142,11 @@ fn machine(table: &mut Table<'_>) -> Machine {
         geo: table.section(key("geo", "What tells where clients are."), geo),
         probe: table.section(key("probe", "The checks that run from this machine."), probe::probe),
         control: table.section(key("control", "How this machine is asked and told."), control),
+        notify: None,
         fleet: None,
     };
+    let notify = key("notify", "Who is told of what happens; if absent, nobody.");
+    read.notify = table.optional(notify, TableOf(notify::notify)).and_then(|written| written.value);
     let fleet = key("fleet", "How this machine hears of the others; if absent, it is alone.");
     if let Some(written) = table.optional(fleet, TableOf(fleet::fleet)) {
         if read.machine.name.is_none() {
@@ -374,8 +382,8 @@ mod tests {
         keys.sort_by_key(|(key, _)| key.contains('.'));
         for (key, default) in keys {
             let (table, name) = key.split_once('.').unwrap_or(("", &key));
-            if table == "fleet" {
-                // It means nothing without a server.
+            if ["fleet", "notify"].contains(&table) {
+                // They mean nothing without somebody at the other end.
                 continue;
             }
             if table != section {
