@@ -168,6 +168,12 @@ impl Default for Fingerprint {
 pub struct Moment(pub u64);
 
 impl Moment {
+    /// `14:05:09`, in UTC, as the fleet is in many zones of time.
+    pub fn time_of_day(self) -> String {
+        let seconds = self.0 / 1000 % 86_400;
+        format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    }
+
     /// How long after `earlier` this is; zero if it is not after it.
     pub fn since(self, earlier: Moment) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

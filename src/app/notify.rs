@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use serde_json::json;
+use tracing::error;
 
 use crate::app::process::{block_on, host_name};
 use crate::app::watch::Told;
 use crate::app::{Failure, site};
 use crate::load::Site;
+use crate::model::Moment;
 use crate::notify::{Config, Format, Notice, Notifier, Pace, Progress, try_once};
 use crate::spec::machine::{EventKind, Notify, NotifyFormat};
 use crate::telemetry::Clock;
@@ -19,16 +21,16 @@ pub(super) struct Notifying {
 }
 
 impl Notifying {
-    /// `None`: nobody is to be told.
-    pub(super) fn start(
-        site: &Site,
-        name: &str,
-        instance: u64,
-        clock: Clock,
-    ) -> Result<Option<Self>, Failure> {
-        let Some(wanted) = site.machine.notify.clone() else { return Ok(None) };
-        let notifier = Notifier::start(config(&wanted, site, name, instance), clock);
-        Ok(Some(Self { notifier: notifier.map_err(Failure::Failed)?, wanted }))
+    /// `None`: nobody is to be told, or can be. DNS is answered all the same.
+    pub(super) fn start(site: &Site, name: &str, instance: u64, clock: Clock) -> Option<Self> {
+        let wanted = site.machine.notify.clone()?;
+        match Notifier::start(config(&wanted, site, name, instance), clock) {
+            Ok(notifier) => Some(Self { notifier, wanted }),
+            Err(why) => {
+                error!("nobody is notified: {why}");
+                None
+            }
+        }
     }
 
     /// Tells it, if that is wanted. Never waits.
@@ -74,7 +76,7 @@ pub(super) fn run(config_file: Option<&Path>) -> Result<(), Failure> {
 fn notice(told: &Told) -> Notice {
     let happened = &told.happened;
     Notice {
-        at: happened.at,
+        at: Moment(happened.at),
         text: happened.text.clone(),
         event: json!(happened),
         alarm: told.kind.is_alarm(),

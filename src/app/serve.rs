@@ -73,7 +73,7 @@ async fn serve(config: Option<&Path>) -> Result<(), Failure> {
     let instance = RandomState::new().hash_one(desk.clock.now());
     let probing = Probing::start(&site, &name, instance, desk.plan());
     let membership = fleet.map(|fleet| Membership::new(fleet, &name, instance, desk.clock));
-    let notifying = Notifying::start(&site, &name, instance, desk.clock)?;
+    let notifying = Notifying::start(&site, &name, instance, desk.clock);
     let held = databases.held().to_vec();
     let happening = broadcast::channel(HAPPENING_MAX).0;
     let (reload, reloaded) = Reloader::start(&site, databases, watch, hangup);
@@ -294,7 +294,7 @@ impl Server {
             None => {
                 let text = format!("the files are wrong ({because}): what was served before goes on\n{said}");
                 error!("{text}");
-                let first = said.lines().next().unwrap_or_default();
+                let first = first_error(&said);
                 let words =
                     format!("the files are wrong ({because}), what was served before goes on: {first}");
                 let data = json!({ "because": because, "error": first, "version": self.zones_version });
@@ -457,6 +457,14 @@ fn dns_config(site: &Site, name: &str) -> dns::Config {
         tcp_write: settings.tcp_write,
         name: name.to_owned(),
     }
+}
+
+/// Of diagnostics in words the first error, and where it is.
+fn first_error(said: &str) -> String {
+    let mut lines = said.lines().skip_while(|line| !line.starts_with("error")).take(2);
+    let error = lines.next().or(said.lines().next()).unwrap_or_default();
+    let place = lines.next().map(str::trim).filter(|line| line.starts_with("-->"));
+    place.map_or(error.to_owned(), |place| format!("{error} {place}"))
 }
 
 /// Waits for ever without a fleet.

@@ -40,7 +40,7 @@ pub(super) fn run(config: Option<&Path>, output: Output) -> Result<(), Failure> 
     let print = |happened: Happened| {
         match output {
             Output::Text if happened.at == 0 => println!("-- {}", happened.text),
-            Output::Text => println!("{} {}", time_of_day(happened.at), happened.text),
+            Output::Text => println!("{} {}", Moment(happened.at).time_of_day(), happened.text),
             Output::Json => println!("{}", json!(happened)),
         }
         ControlFlow::Continue(())
@@ -105,10 +105,4 @@ fn data(fact: &Fact, inventory: &Inventory) -> Value {
         }
         Fact::FailedBack { pool } => json!({ "pool": inventory.pools[pool.index()].name }),
     }
-}
-
-/// `14:05:09`, in UTC, as the fleet is in many zones of time.
-fn time_of_day(at: u64) -> String {
-    let seconds = at / 1000 % 86_400;
-    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }

@@ -49,7 +49,7 @@ impl Sender {
             _ => format!("{}:\n", self.server),
         };
         for notice in batch.notices.iter().take(LINES_MAX) {
-            let _ = writeln!(words, "{} {}", time_of_day(notice.at), notice.text);
+            let _ = writeln!(words, "{} {}", notice.at.time_of_day(), notice.text);
         }
         let more = batch.missed + batch.notices.len().saturating_sub(LINES_MAX) as u64;
         if more > 0 {
@@ -59,12 +59,6 @@ impl Sender {
         // What chats read as a link or as a call for everybody: a name is neither.
         words.replace('<', "\u{2039}")
     }
-}
-
-/// `14:05:09`, in UTC, as the fleet is in many zones of time.
-fn time_of_day(at: u64) -> String {
-    let seconds = at / 1000 % 86_400;
-    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
 /// Of more lines people are told only how many there are: chats cut long messages off.

@@ -90,8 +90,8 @@ impl Default for Pace {
 /// Something to tell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notice {
-    /// When, in milliseconds since 1970.
-    pub at: u64,
+    /// When.
+    pub at: Moment,
     /// For people.
     pub text: String,
     /// For programs, whole.

@@ -48,15 +48,26 @@ pub(super) enum Outcome {
 }
 
 impl Post {
+    /// Trusts whom this machine trusts.
+    ///
     /// # Errors
     /// What is wrong with the address, or with the certificates that this machine trusts.
     pub fn new(config: &Config) -> Result<Self, String> {
+        Self::trusting(config, machine_roots)
+    }
+
+    /// Trusts these, which are read only if there is something to verify.
+    pub(super) fn trusting(
+        config: &Config,
+        roots: impl FnOnce() -> Result<RootCertStore, String>,
+    ) -> Result<Self, String> {
         let url = Url::parse(&config.url).map_err(|error| format!("[notify] url: {error}"))?;
+        let roots = if url.scheme() == "https" { roots()? } else { RootCertStore::empty() };
         let mut client = Client::builder()
             .user_agent(concat!("windrose/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
-            .timeout(config.pace.request);
-        client = client.tls_backend_preconfigured(tls(url.scheme() == "https")?);
+            .timeout(config.pace.request)
+            .tls_backend_preconfigured(tls(roots)?);
         if is_loopback(&url) {
             // No proxy gets there: it would ask itself.
             client = client.no_proxy();
@@ -169,16 +180,8 @@ fn in_words(error: reqwest::Error) -> String {
     words
 }
 
-/// The provider (ring) is handed over; the process-wide default is neither set nor read. Roots are read only if there is
-/// something to verify.
-fn tls(verifies: bool) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    // One odd certificate among a machine's hundred must not keep people from being told.
-    let (added, _) = roots.add_parsable_certificates(found.certs);
-    if verifies && added == 0 {
-        return Err("[notify]: this machine has no root certificates to verify the receiver with".into());
-    }
+/// The provider (ring) is handed over; the process-wide default is neither set nor read.
+fn tls(roots: RootCertStore) -> Result<ClientConfig, String> {
     let mut config = ClientConfig::builder_with_provider(ring::default_provider().into())
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
@@ -186,6 +189,16 @@ fn tls(verifies: bool) -> Result<ClientConfig, String> {
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+fn machine_roots() -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    // One odd certificate among a machine's hundred must not keep people from being told.
+    let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    match added {
+        0 => Err("[notify]: this machine has no root certificates to verify the receiver with".into()),
+        _ => Ok(roots),
+    }
 }
 
 /// Bytes of a reply that are read; the connection of a longer one is given up.

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::vec;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -9,16 +10,21 @@ use hyper::header::HeaderMap;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{RootCertStore, ServerConfig};
 use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
 /// Something to tell, at 22:13:20.
 pub(super) fn notice(text: &str) -> Notice {
     let event = json!({ "at": 1_700_000_000_000_u64, "text": text, "data": { "event": "turned" } });
-    Notice { at: 1_700_000_000_000, text: text.into(), event, alarm: false }
+    Notice { at: Moment(1_700_000_000_000), text: text.into(), event, alarm: false }
 }
 
 /// Patient with replies, and fast with everything else.
@@ -62,23 +68,36 @@ impl Receiver {
         let replies = Arc::new(Mutex::new(replies.into_iter()));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (passed_on, replies) = (passed_on.clone(), Arc::clone(&replies));
-                let service = service_fn(move |request: Request<Incoming>| {
-                    let (passed_on, replies) = (passed_on.clone(), Arc::clone(&replies));
-                    async move {
-                        let (head, body) = request.into_parts();
-                        let body = body.collect().await.expect("a whole request").to_bytes();
-                        let body = serde_json::from_slice(&body).expect("it is JSON");
-                        let _ = passed_on.send(Posted { headers: head.headers, body });
-                        let next = replies.lock().expect("not poisoned").next();
-                        Ok::<_, Infallible>(next.unwrap_or_else(|| replied(204, "")))
-                    }
-                });
-                let connection = hyper::server::conn::http1::Builder::new();
-                tokio::spawn(connection.serve_connection(TokioIo::new(stream), service));
+                tokio::spawn(converse(stream, passed_on.clone(), Arc::clone(&replies)));
             }
         });
         Self { address, posted }
+    }
+
+    /// The same behind TLS, and the certificate that it shows, which is for 127.0.0.1.
+    async fn start_with_tls() -> (Self, CertificateDer<'static>) {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("it can be made");
+        let certificate = made.cert.der().clone();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+        let config = ServerConfig::builder_with_provider(ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| {
+                builder.with_no_client_auth().with_single_cert(vec![certificate.clone()], key)
+            })
+            .expect("it fits");
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let address = listener.local_addr().expect("bound");
+        let (passed_on, posted) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // Whoever does not trust it leaves during the handshake.
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    tokio::spawn(converse(stream, passed_on.clone(), Arc::default()));
+                }
+            }
+        });
+        (Self { address, posted }, certificate)
     }
 
     fn url(&self) -> String {
@@ -88,6 +107,24 @@ impl Receiver {
     async fn next(&mut self) -> Posted {
         timeout(PATIENCE, self.posted.recv()).await.expect("in time").expect("it goes on")
     }
+}
+
+/// Replies to all that comes over a connection.
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    passed_on: mpsc::UnboundedSender<Posted>,
+    replies: Arc<Mutex<vec::IntoIter<Response<Full<Bytes>>>>>,
+) {
+    let service = service_fn(async |request: Request<Incoming>| {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.expect("a whole request").to_bytes();
+        let body = serde_json::from_slice(&body).expect("it is JSON");
+        let _ = passed_on.send(Posted { headers: head.headers, body });
+        let next = replies.lock().expect("not poisoned").next();
+        Ok::<_, Infallible>(next.unwrap_or_else(|| replied(204, "")))
+    });
+    // Whoever has heard enough leaves.
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 fn replied(status: u16, said: &'static str) -> Response<Full<Bytes>> {
@@ -155,6 +192,25 @@ async fn what_is_refused_is_dropped_and_the_next_request_says_so() {
     let posted = receiver.next().await;
     assert_eq!((posted.texts(), &posted.body["missed"]), (vec!["two"], &json!(1)));
     assert_ne!(posted.body["id"], "00000000000000ff-1");
+}
+
+#[tokio::test]
+async fn nothing_is_posted_to_a_receiver_whose_certificate_nobody_vouches_for() {
+    let (mut receiver, certificate) = Receiver::start_with_tls().await;
+    let config = config(&format!("https://{}/", receiver.address));
+    let trusting = |roots: RootCertStore| Post::trusting(&config, || Ok(roots)).expect("right");
+    let stranger = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("it can be made");
+    let mut roots = RootCertStore::empty();
+    roots.add(stranger.cert.der().clone()).expect("a certificate");
+    match trusting(roots.clone()).send(b"{}".to_vec()).await {
+        Outcome::Again { why, .. } => assert!(why.contains("certificate"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(receiver.posted.try_recv().is_err());
+    roots.add(certificate).expect("a certificate");
+    let taken = trusting(roots).send(b"{}".to_vec()).await;
+    assert_eq!(taken, Outcome::Taken { reply: "204 No Content".into() });
+    receiver.next().await;
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod failover;
 mod geography;
 mod locate;
 mod metrics;
+mod notify;
 mod operate;
 mod query;
 mod reload;

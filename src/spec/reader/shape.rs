@@ -392,7 +392,8 @@ impl<T: Copy> Shape for Word<T> {
     type Value = T;
 
     fn expects(&self) -> String {
-        format!("a {}, as \"{}\"", self.what, self.words.first().map_or("", |(word, _)| word))
+        let article = if self.what.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+        format!("{article} {}, as \"{}\"", self.what, self.words.first().map_or("", |(word, _)| word))
     }
 
     fn read(&self, item: &Item<'_>, reporter: &mut Reporter) -> Option<T> {
