@@ -27,9 +27,11 @@ pub(super) fn of_checks(
             }
             let said = Said::of(endpoint, family, voters, inventory);
             let last = |region| before.endpoint(id, region, family);
-            let others = said.others(line, inventory, last, now);
+            let silence = said.silence(line, inventory, last, now);
             for region in regions(inventory) {
-                *seen.endpoint_mut(id, region, family) = said.conclude(region, last(region), others, now);
+                let last = last(region);
+                *seen.endpoint_mut(id, region, family) =
+                    said.conclude(region, last, silence.others(last), now);
             }
         }
     }
@@ -51,10 +53,10 @@ pub(super) fn of_turned(
         for id in names.endpoints_of(*target) {
             let said = Said::of(&inventory.endpoints[id.index()], family, voters, inventory);
             let last = |region| before.endpoint(*id, region, family);
-            let others = said.others(line, inventory, last, now);
+            let silence = said.silence(line, inventory, last, now);
             for region in regions(inventory) {
                 let last = last(region);
-                let standing = said.conclude(region, last, others, now);
+                let standing = said.conclude(region, last, silence.others(last), now);
                 if (standing.verdict, standing.agent) != (last.verdict, last.agent) {
                     let seen = seen.get_or_insert_with(|| before.clone());
                     *seen.endpoint_mut(*id, region, family) = standing;
@@ -159,6 +161,25 @@ enum Others {
     SayNothing,
 }
 
+/// What it says of an endpoint that a region has no votes on it.
+#[derive(Clone, Copy, Debug)]
+enum Silence {
+    /// That nobody there talks.
+    NobodyTalks,
+    /// Nothing: the line to the fleet is cut. Where somebody is heard still, the endpoint turned since then, or did not.
+    Nothing { turned: Option<Moment> },
+}
+
+impl Silence {
+    /// What others say to a region where `last` stood: while the line is cut only what turned after that did.
+    fn others(self, last: &Standing) -> Others {
+        match self {
+            Silence::Nothing { turned } if turned <= last.since => Others::SayNothing,
+            Silence::Nothing { .. } | Silence::NobodyTalks => Others::Count,
+        }
+    }
+}
+
 /// What probes say of one family of an endpoint.
 struct Said<'e> {
     /// For each of its targets.
@@ -179,23 +200,22 @@ impl<'e> Said<'e> {
         said
     }
 
-    /// Whose votes count for a region of which there are none. While the line to the fleet is cut that somebody is
-    /// silent says nothing: only what turned since then, where somebody is heard still, does.
-    fn others<'m>(
+    /// What it says that a region is silent.
+    fn silence<'m>(
         &self,
         line: Line,
         inventory: &Inventory,
         last: impl Fn(RegionId) -> &'m Standing,
         now: Moment,
-    ) -> Others {
-        let Some(cut) = line.cut(now) else { return Others::Count };
+    ) -> Silence {
+        let Some(cut) = line.cut(now) else { return Silence::NobodyTalks };
         let own = |region: &RegionId| {
             let basis = |judged: (_, _, Evidence)| judged.2.basis;
             self.polls.iter().filter_map(|poll| poll.judge(*region)).map(basis).any(|it| it == Basis::Region)
         };
-        let turned =
-            |region| self.conclude(region, last(region), Others::Count, now).since.is_some_and(|at| at > cut);
-        if regions(inventory).filter(own).any(turned) { Others::Count } else { Others::SayNothing }
+        let since = |region| self.conclude(region, last(region), Others::Count, now).since;
+        let turned = regions(inventory).filter(own).filter_map(since).filter(|at| *at > cut).max();
+        Silence::Nothing { turned }
     }
 
     /// What stands for clients of a region, where `last` stood: what was stays where there is no vote on any target,

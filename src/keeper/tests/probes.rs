@@ -200,6 +200,22 @@ fn when_all_die_at_once_who_sees_it_first_waits_for_the_others() {
 }
 
 #[test]
+fn while_the_line_is_cut_only_what_turned_after_a_region_was_heard_turns_for_it() {
+    let mut told = Told::new(world());
+    let line = |silent_since: Option<u64>| Event::Line { silent_since: silent_since.map(second) };
+    told.hear(0, line(Some(0)));
+    told.report(1, &format!("eu/own 1 {ALL_UP}"));
+    told.hear(1, line(None));
+    told.report(2, "us/nyc 1 192.0.2.10=down 2001:db8::10=up 198.51.100.10=up");
+    // Cut again before it was whole: what eu saw since the first cut is older than what us said.
+    told.hear(4, line(Some(2)));
+    (3..10).for_each(|at| drop(told.report(at, &format!("eu/own {at} {ALL_UP}"))));
+    assert_eq!((told.verdict(FRA, EU), told.verdict(FRA, US)), (Verdict::Up, Verdict::Down));
+    told.report(10, "eu/own 10 192.0.2.10=up 2001:db8::10=up 198.51.100.10=down");
+    assert_eq!((told.verdict(IAD, EU), told.verdict(IAD, US)), (Verdict::Down, Verdict::Down));
+}
+
+#[test]
 fn probes_of_one_site_have_one_vote() {
     let mut world = four();
     world.inventory.sites = vec!["docklands".into()];
