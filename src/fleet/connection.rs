@@ -17,6 +17,7 @@ use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
+use super::denied::Denials;
 use super::dropped::{Counts, Reason};
 use crate::model::Moment;
 use crate::telemetry::Clock;
@@ -95,6 +96,7 @@ pub(super) async fn connect(
     config: &Config,
     clock: Clock,
     counts: Arc<Counts>,
+    denials: Denials,
 ) -> io::Result<(Client, watch::Receiver<Link>)> {
     let servers = addresses(&config.servers)?;
     let (happened, events) = mpsc::unbounded_channel();
@@ -126,7 +128,7 @@ pub(super) async fn connect(
     let options = with_tls(with_credentials(options, config.credentials.as_ref())?, &config.tls)?;
     let client = options.connect(servers).await.map_err(io::Error::other)?;
     let (link, state) = watch::channel(Link::Disconnected { since: clock.now(), error: None });
-    tokio::spawn(observe(client.clone(), events, link, clock, counts));
+    tokio::spawn(observe(client.clone(), events, link, clock, (counts, denials)));
     Ok((client, state))
 }
 
@@ -143,7 +145,7 @@ async fn observe(
     mut events: mpsc::UnboundedReceiver<Happened>,
     link: watch::Sender<Link>,
     clock: Clock,
-    counts: Arc<Counts>,
+    (counts, denials): (Arc<Counts>, Denials),
 ) {
     // One line for each time that the link is gone, however often it is tried.
     let mut told = false;
@@ -164,7 +166,10 @@ async fn observe(
                 link.send_replace(Link::Disconnected { since: clock.now(), error: None });
                 told = false;
             }
-            Some(Happened::Event(Event::ServerError(error))) => warn!("the NATS server says: {error}"),
+            Some(Happened::Event(Event::ServerError(error))) => {
+                warn!("the NATS server says: {error}");
+                denials.note(&error);
+            }
             Some(Happened::Event(Event::ClientError(error))) => {
                 // Of a name that is not found the client says no more; of all else it says more at the next attempt.
                 let error = error.to_string();

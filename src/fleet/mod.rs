@@ -16,12 +16,14 @@
 //! | names in subjects | [`subject`] |
 //! | versions of `zones/` | `bundles` |
 //! | the link, and who this machine is | `connection` |
+//! | what the NATS server does not let this machine do | `denied` |
 //! | what is sent only while it is news | `outbox` |
 //! | what waits to be taken | `inbox` |
 
 mod bundles;
 mod bytes;
 mod connection;
+mod denied;
 mod digest;
 mod dropped;
 mod inbox;
@@ -48,6 +50,7 @@ pub use outbox::NotSent;
 
 use crate::health::Report;
 use crate::telemetry::Clock;
+use denied::Denials;
 use digest::DIGEST_MAX;
 use dropped::{Counts, Reason};
 use inbox::Feed;
@@ -75,11 +78,13 @@ impl Fleet {
     /// What no attempt could mend: an address that is none, a file that cannot be read.
     pub async fn start(config: &Config, clock: Clock) -> io::Result<Self> {
         let counts = Arc::new(Counts::default());
-        let (client, link) = connection::connect(config, clock, counts.clone()).await?;
+        let denials = Denials::new();
+        let (client, link) = connection::connect(config, clock, counts.clone(), denials.clone()).await?;
         let outbox = || Arc::new(Outbox::start(client.clone()));
         let store = Store {
             jetstream: jetstream::new(client.clone()),
             link: link.clone(),
+            denials,
             servers: config.servers.len(),
         };
         Ok(Self { clock, reports: outbox(), digests: outbox(), counts, client, link, store })

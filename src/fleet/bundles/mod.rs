@@ -30,6 +30,7 @@ use tokio::time::Instant;
 use tokio_stream::StreamExt;
 
 use super::Link;
+use super::denied::Denials;
 use super::subject::ZONES;
 use crate::model::Moment;
 pub use archive::Files;
@@ -196,6 +197,7 @@ impl std::error::Error for ReadError {}
 pub struct Store {
     pub(super) jetstream: Context,
     pub(super) link: watch::Receiver<Link>,
+    pub(super) denials: Denials,
     /// How many servers NATS has, as far as this machine was told.
     pub(super) servers: usize,
 }
@@ -302,7 +304,12 @@ impl Store {
         let limit = limit.clamp(1, VERSIONS_MAX as usize);
         let first = state.oldest.max((state.newest + 1).saturating_sub(limit as u64));
         let read = tokio::time::timeout(HISTORY_PATIENCE, self.versions_from(first, limit));
-        let mut versions = match read.await {
+        let read = self
+            .denials
+            .or(JETSTREAM, read)
+            .await
+            .map_err(|denied| ReadError::Unreachable(denied.to_string()))?;
+        let mut versions = match read {
             Ok(Ok(versions)) => versions,
             Ok(Err(error)) => return Err(ReadError::Unreachable(error.to_string())),
             Err(_) => return Err(ReadError::Unreachable(NO_ANSWER.to_owned())),
@@ -379,7 +386,9 @@ impl Store {
             let acknowledged = self.jetstream.send_publish(ZONES, message).await?;
             acknowledged.await
         };
-        let Ok(answer) = tokio::time::timeout(PUBLISH_PATIENCE, answered).await else {
+        let answered = tokio::time::timeout(PUBLISH_PATIENCE, answered);
+        let answer = self.denials.or(ZONES, answered).await;
+        let Ok(answer) = answer.map_err(|denied| PublishError::Refused(denied.to_string()))? else {
             return Err(PublishError::Unknown(operation));
         };
         let error = match answer {
@@ -408,7 +417,8 @@ impl Store {
             allow_direct: true,
             ..Default::default()
         };
-        let made = self.jetstream.get_or_create_stream(wanted).await;
+        let made = self.denials.or(JETSTREAM, self.jetstream.get_or_create_stream(wanted)).await;
+        let made = made.map_err(|denied| PublishError::Refused(denied.to_string()))?;
         let stream = made.map_err(|error| match error.kind() {
             CreateStreamErrorKind::TimedOut => PublishError::Unreachable(NO_ANSWER.to_owned()),
             CreateStreamErrorKind::JetStreamUnavailable => PublishError::Refused(NO_STORE.to_owned()),
@@ -435,7 +445,8 @@ impl Store {
     /// What the stream holds; `None`: there is none, or it is empty.
     async fn state(&self) -> Result<Option<State>, ReadError> {
         let stream = self.stream().await;
-        let Ok(info) = tokio::time::timeout(STATE_PATIENCE, stream.get_info()).await else {
+        let asked = self.denials.or(JETSTREAM, tokio::time::timeout(STATE_PATIENCE, stream.get_info())).await;
+        let Ok(info) = asked.map_err(|denied| ReadError::Unreachable(denied.to_string()))? else {
             return Err(ReadError::Unreachable(NO_ANSWER.to_owned()));
         };
         let info = match info {
@@ -504,6 +515,8 @@ fn draw_operation() -> String {
 }
 
 const STREAM: &str = "WINDROSE_ZONES";
+/// How the subjects start on which the store is asked.
+const JETSTREAM: &str = "$JS.API.";
 /// More versions are not kept: the oldest go.
 const VERSIONS_MAX: i64 = 200;
 /// Copies of the store, when there are as many servers: one of them may be lost.

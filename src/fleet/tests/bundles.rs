@@ -121,6 +121,32 @@ async fn a_store_that_is_not_there_is_said_to_be() {
 }
 
 #[tokio::test]
+async fn what_nats_denies_is_refused_at_once() {
+    let user = |name: &str, publish: &str| {
+        format!("{{ user: {name}, password: p, permissions: {{ publish: [{publish}], subscribe: \">\" }} }}")
+    };
+    let nats = Nats::start_with(&format!(
+        "authorization {{ users = [{}, {}] }}",
+        user("reader", "\"$JS.API.>\""),
+        user("nobody", "nothing")
+    ));
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let password_file = directory.path().join("password");
+    fs::write(&password_file, "p").expect("it can be written");
+    let begin = Instant::now();
+    for (user, subject) in [("reader", "windrose.v1.zones"), ("nobody", "$JS.API.")] {
+        let password_file = password_file.clone();
+        let credentials = Credentials::UserPassword { user: user.to_owned(), password_file };
+        let fleet = start_as(&nats.address(), Some(credentials), Tls::default()).await;
+        linked(&fleet, true).await;
+        let denied = fleet.store().publish(files("a"), "ann", "", None).await;
+        let said = |why: &String| why.contains("does not let") && why.contains(subject);
+        assert!(matches!(&denied, Err(PublishError::Refused(why)) if said(why)), "{denied:?}");
+    }
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
 async fn without_a_link_nothing_is_published_now_or_later() {
     let mut nats = Nats::start();
     let store = join(&nats).await.store();
