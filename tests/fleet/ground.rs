@@ -9,8 +9,13 @@
 //!
 //! A link between two hosts is cut by nftables in one of them. On loopback nothing can be cut.
 
-use std::net::Ipv4Addr;
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use nix::sched::{CloneFlags, setns};
 
 /// All hosts. Dropping it takes them down.
 pub struct Ground {
@@ -29,7 +34,8 @@ pub struct Host {
 impl Ground {
     /// Makes the network, if that is permitted.
     pub fn new() -> Self {
-        let prefix = format!("wr{}-", std::process::id());
+        static GROUNDS: AtomicU32 = AtomicU32::new(0);
+        let prefix = format!("wr{}-{}-", std::process::id(), GROUNDS.fetch_add(1, Ordering::Relaxed));
         let wire = format!("{prefix}wire");
         let permitted = try_to(&["ip", "netns", "add", &wire])
             && try_to(&["ip", "-n", &wire, "link", "add", "br0", "type", "bridge"])
@@ -77,9 +83,13 @@ impl Ground {
         Host { name: name.into(), address, namespace: Some(namespace) }
     }
 
-    /// A command that runs where clients are.
-    pub fn client(&self, program: &str) -> Command {
-        within(self.prefix.as_ref().map(|prefix| format!("{prefix}wire")).as_deref(), program)
+    /// Where clients are, and whoever else is no part of the fleet.
+    pub fn outside(&self) -> Host {
+        let (address, namespace) = match &self.prefix {
+            None => (Ipv4Addr::LOCALHOST, None),
+            Some(prefix) => (Ipv4Addr::new(10, 77, 0, 1), Some(format!("{prefix}wire"))),
+        };
+        Host { name: "outside".into(), address, namespace }
     }
 }
 
@@ -99,6 +109,23 @@ impl Host {
     /// A command that runs on this host.
     pub fn command(&self, program: &str) -> Command {
         within(self.namespace.as_deref(), program)
+    }
+
+    /// A connection from this host.
+    pub fn connect(&self, to: SocketAddr) -> std::io::Result<TcpStream> {
+        self.on(|| TcpStream::connect(to))
+    }
+
+    /// Does something with this host's network: a socket stays there that was made there.
+    fn on<T: Send>(&self, make: impl FnOnce() -> T + Send) -> T {
+        let enter = || {
+            let Some(namespace) = &self.namespace else { return };
+            let namespace = File::open(format!("/run/netns/{namespace}")).expect("it is there");
+            setns(namespace, CloneFlags::CLONE_NEWNET).expect("it can be entered");
+        };
+        // Only this thread enters.
+        let made = thread::scope(|scope| scope.spawn(|| (enter(), make()).1).join());
+        made.expect("it does not panic")
     }
 
     /// From now on this host hears nothing of these, though it may still talk to them.
