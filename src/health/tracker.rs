@@ -17,6 +17,12 @@
 //!
 //! Unknown is generous on purpose: to be wrong about a dead endpoint for a few checks costs less than to
 //! keep a good one out after every restart.
+//!
+//! On a path that loses many checks, runs of failures come by chance, at several probes at once too. So what
+//! false alarms there were is remembered (runs of failures that a success ended), and while there was more than one
+//! in twenty checks of late, it takes twice as many failures in a row to turn Up into Down. With more than one in
+//! three it does not: that is no noise. An endpoint that dies makes no false alarm: on a quiet path `fall` is what is
+//! written, whatever happened to the endpoint before.
 
 use std::time::Duration;
 
@@ -73,25 +79,32 @@ pub struct Tracker {
     opinion: Opinion,
     /// Results in a row that speak against the opinion.
     against: u32,
+    noise: Noise,
     since: Moment,
 }
 
 impl Tracker {
     /// Starts unknown.
     pub fn new(settings: TrackerSettings, now: Moment) -> Self {
-        Self { settings, opinion: Opinion::Unknown, against: 0, since: now }
+        Self { settings, opinion: Opinion::Unknown, against: 0, noise: Noise::default(), since: now }
     }
 
     /// Takes one result; says whether the opinion turned.
     pub fn observe(&mut self, passed: bool, now: Moment) -> Option<Turn> {
         let (to, enough) = match (self.opinion, passed) {
-            (Opinion::Up, true) | (Opinion::Down, false) => {
+            (Opinion::Up, true) => {
+                self.noise.note(self.against > 0);
+                self.against = 0;
+                return None;
+            }
+            (Opinion::Down, false) => {
                 self.against = 0;
                 return None;
             }
             (Opinion::Unknown, true) => (Opinion::Up, 1),
             (Opinion::Down, true) => (Opinion::Up, self.settings.rise),
-            (Opinion::Unknown | Opinion::Up, false) => (Opinion::Down, self.settings.fall),
+            (Opinion::Unknown, false) => (Opinion::Down, self.settings.fall),
+            (Opinion::Up, false) => (Opinion::Down, self.enough_to_fall()),
         };
         self.against = self.against.saturating_add(1);
         if self.against < enough {
@@ -102,6 +115,11 @@ impl Tracker {
         self.against = 0;
         self.since = now;
         Some(turn)
+    }
+
+    fn enough_to_fall(&self) -> u32 {
+        let fall = self.settings.fall;
+        if self.noise.is_loud() { fall.saturating_mul(NOISY_FALL) } else { fall }
     }
 
     /// How long after the start of the last check the next one starts: `interval` while the opinion is
@@ -130,6 +148,42 @@ impl Tracker {
         self.settings = settings;
     }
 }
+
+/// How often there is a false alarm, as a share of [`ALL`] checks: each check moves it by a [`MEMORY`]th of the
+/// difference.
+#[derive(Clone, Copy, Debug, Default)]
+struct Noise(u32);
+
+impl Noise {
+    /// Notes a success that ended a run of failures, a false alarm, or came after another success.
+    fn note(&mut self, false_alarm: bool) {
+        if false_alarm {
+            self.0 += (ALL - self.0) / MEMORY;
+        } else {
+            self.0 -= self.0 / MEMORY;
+        }
+    }
+
+    /// A path that loses far more is no path to send clients on: that is no noise.
+    fn is_loud(self) -> bool {
+        (ALL / LOUD..ALL / SICK).contains(&self.0)
+    }
+}
+
+/// All checks.
+const ALL: u32 = 1 << 20;
+
+/// The last so many checks count most.
+const MEMORY: u32 = 32;
+
+/// With more than one false alarm in so many checks a path is loud,
+const LOUD: u32 = 20;
+
+/// and with more than one in so many sick.
+const SICK: u32 = 3;
+
+/// On a loud path so many times `fall` failures in a row are needed.
+const NOISY_FALL: u32 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -203,6 +257,35 @@ mod tests {
     }
 
     #[test]
+    fn on_a_path_that_loses_many_checks_it_takes_twice_as_many() {
+        let lossy = "++++-".repeat(20);
+        assert_eq!(told(&format!("{lossy}+-----")).opinion(), Opinion::Up);
+        assert_eq!(told(&format!("{lossy}+------")).opinion(), Opinion::Down);
+        let quiet_again = "+".repeat(60);
+        assert_eq!(told(&format!("{lossy}{quiet_again}---")).opinion(), Opinion::Down);
+    }
+
+    #[test]
+    fn who_fails_every_second_check_is_not_helped_by_that() {
+        let half = "+-".repeat(40);
+        assert_eq!(told(&format!("{half}+---")).opinion(), Opinion::Down);
+    }
+
+    #[test]
+    fn one_false_alarm_is_no_noise_but_two_soon_after_one_another_are() {
+        assert_eq!(told("+--+---").opinion(), Opinion::Down);
+        assert_eq!(told("+--+--+---").opinion(), Opinion::Up);
+    }
+
+    #[test]
+    fn one_lost_check_in_fifty_and_outages_are_no_noise() {
+        let rarely = format!("{}-", "+".repeat(50)).repeat(20);
+        assert_eq!(told(&format!("{rarely}+---")).opinion(), Opinion::Down);
+        let outages = format!("{}{}", "+".repeat(10), "-".repeat(10)).repeat(20);
+        assert_eq!(told(&format!("{outages}++---")).opinion(), Opinion::Down);
+    }
+
+    #[test]
     fn another_monitor_setting_counts_from_the_next_result_on() {
         let mut tracker = told("+-");
         tracker.adopt(TrackerSettings { fall: 1, ..SETTINGS });
@@ -223,7 +306,7 @@ mod tests {
                     Some(Opinion::Up) => prop_assert!(passed),
                     _ => {}
                 }
-                if last.ends_with(&[false; 3]) {
+                if last.ends_with(&[false; 6]) {
                     prop_assert_eq!(tracker.opinion(), Opinion::Down);
                 }
                 if last.ends_with(&[true; 2]) {
