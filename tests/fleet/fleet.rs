@@ -169,6 +169,11 @@ impl Fleet {
         self.run_as(server, "config/operator.toml", arguments)
     }
 
+    /// From now on who publishes from a server is this user, and reaches NATS there.
+    pub fn operate_as(&self, server: usize, user: &str, nats: &str) {
+        self.write_operator(&self.servers[server], user, &[nats.to_owned()]);
+    }
+
     fn run_as(&self, server: usize, config: &str, arguments: &[&str]) -> String {
         let host = &self.servers[server];
         let mut command = host.command(BINARY);
@@ -312,8 +317,7 @@ impl Fleet {
         fs::write(self.path(host, STEERING_FILE), self.steering()).expect("written");
     }
 
-    /// How somebody who publishes from a host reaches the fleet.
-    pub fn write_operator(&self, host: &Host, user: &str, nats: &[String]) {
+    fn write_operator(&self, host: &Host, user: &str, nats: &[String]) {
         let elsewhere = "state = \"../operator\"\n[machine]\nname = \"operator\"\n";
         self.write_config(host, "operator.toml", user, elsewhere, nats);
     }
@@ -397,7 +401,7 @@ impl Drop for Fleet {
     }
 }
 
-fn nats_address(host: &Host) -> String {
+pub fn nats_address(host: &Host) -> String {
     format!("nats://{}:{NATS_PORT}", host.address)
 }
 

@@ -1,14 +1,12 @@
 //! Reports that somebody makes up, changes, or sends again: nothing of that is heard, and all of it is counted.
 
-use std::time::Duration;
-
 use windrose::fleet::wire;
 use windrose::health::{Opinion, Report};
 use windrose::model::Moment;
 
-use crate::A_WHILE;
 use crate::fleet::{AP, EU, Fleet, STRANGER, Setup, US};
 use crate::stranger::{Said, Stranger};
+use crate::{A_MOMENT, A_WHILE};
 
 #[test]
 fn whatever_is_forged_is_dropped_and_counted() {
@@ -91,7 +89,7 @@ fn a_report_that_is_played_again_is_dropped_and_counted(fleet: &mut Fleet) {
     let old = wire::encode(&Report { sent: a_minute_ago, ..told });
     play(fleet, &mut stranger, &old, ("behind", &[AP]));
     fleet.all_say(["eu", "eu", "eu"]);
-    fleet.said_the_same(watch, Duration::from_secs(1));
+    fleet.said_the_same(watch, A_MOMENT);
 }
 
 fn restart(fleet: &mut Fleet, server: usize) {

@@ -10,7 +10,7 @@
 //! A link between two hosts is cut by nftables in one of them. On loopback nothing can be cut.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -116,6 +116,10 @@ impl Host {
         self.on(|| TcpStream::connect(to))
     }
 
+    /// A listener on this host, on a port that is free.
+    pub fn listen(&self) -> TcpListener {
+        self.on(|| TcpListener::bind((self.address, 0))).expect("there is a free port")
+    }
     /// Does something with this host's network: a socket stays there that was made there.
     fn on<T: Send>(&self, make: impl FnOnce() -> T + Send) -> T {
         let enter = || {

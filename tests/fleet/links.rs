@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::A_WHILE;
 use crate::fleet::{AP, EU, Fleet, Setup, US};
 use crate::ground::Host;
+use crate::{A_MOMENT, A_WHILE};
 
 #[test]
 fn whatever_befalls_nats_no_answer_changes_for_it() {
@@ -131,7 +131,7 @@ fn a_region_whose_probe_is_killed_is_judged_by_those_that_are_left(fleet: &mut F
     let probe = fleet.probes[EU].clone();
     fleet.kill(&probe);
     fleet.until_all_see("eu/eu-probe", "is stale", |line| line.contains("stale"));
-    fleet.said_the_same(watch, Duration::from_secs(1));
+    fleet.said_the_same(watch, A_MOMENT);
     let endpoint = fleet.endpoints[EU].clone();
     fleet.kill(&endpoint);
     fleet.all_say(["us", "us", "us"]);

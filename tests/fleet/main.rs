@@ -11,6 +11,7 @@
 //! docs/FLEET.md names these tests; `table` sees to it that they are there.
 
 mod audience;
+mod breaking;
 mod fleet;
 mod forged;
 mod ground;
@@ -25,3 +26,6 @@ use std::time::Duration;
 
 /// Longer than a report is fresh for.
 const A_WHILE: Duration = Duration::from_secs(4);
+
+/// Enough for all servers to work out their maps anew.
+const A_MOMENT: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! Probes that fail, in a fleet whose servers have none of their own: each region has one.
 
-use crate::A_WHILE;
 use crate::fleet::{AP, EU, Fleet, Setup, US};
+use crate::{A_MOMENT, A_WHILE};
 
 #[test]
 fn whatever_befalls_probes_nothing_turns_down_for_want_of_them() {
@@ -54,7 +54,7 @@ fn a_clock_that_jumps_an_hour_turns_nothing(fleet: &Fleet) {
         fleet.set_clock(&fleet.probes[US], 0);
         fleet.set_clock(&fleet.servers[AP], 0);
         fleet.until_all_see("us/us-probe", "is heard again", is_fresh);
-        fleet.said_the_same(watch, A_WHILE);
+        fleet.said_the_same(watch, A_MOMENT);
     }
 }
 
@@ -90,7 +90,7 @@ fn without_any_probe_the_last_map_stands(fleet: &mut Fleet) {
     fleet.all_say(["us", "us", "us"]);
 
     let watch = fleet.watch(["us", "us", "us"]);
-    fleet.said_the_same(watch, A_WHILE);
+    fleet.said_the_same(watch, A_MOMENT);
     [EU, US, AP].into_iter().for_each(|region| fleet.start_probe(region));
     fleet.all_say(["eu", "eu", "eu"]);
 }

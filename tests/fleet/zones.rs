@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::fleet::{Fleet, Setup};
+use crate::breaking;
+use crate::fleet::{Fleet, READER, Setup, nats_address};
 
 #[test]
 fn what_is_published_is_served_by_all_and_can_be_taken_back() {
@@ -40,6 +41,9 @@ fn what_is_published_is_served_by_all_and_can_be_taken_back() {
     let history = fleet.operate(1, &["history"]);
     assert!(history.contains("(version 1 again)  us is full") && history.contains("us first"), "{history}");
 
+    a_publication_that_nats_denies_is_refused_at_once(&fleet);
+    a_publication_without_an_answer_is_reported_and_looked_up(&fleet);
+
     // What was published survives a restart without a fleet.
     for region in 0..3 {
         let nats = fleet.nats[region].clone();
@@ -48,8 +52,29 @@ fn what_is_published_is_served_by_all_and_can_be_taken_back() {
     let server = fleet.servers[0].clone();
     fleet.kill(&server);
     fleet.start_server(0);
+    fleet.all_say(["us", "us", "us"]);
+    fleet.until_it_prints(0, &["status"], "zones       version 4 of the fleet");
+}
+
+/// From the files of the first server, which would put `us` first.
+fn a_publication_that_nats_denies_is_refused_at_once(fleet: &Fleet) {
+    fleet.operate_as(0, READER, &nats_address(&fleet.nats[0]));
+    let begin = Instant::now();
+    let denied = fleet.operate(0, &["publish"]);
+    assert!(denied.contains("not published") && denied.contains("publish on windrose.v1.zones"), "{denied}");
+    assert!(begin.elapsed() < PUBLISHED_WITHIN, "{:?}", begin.elapsed());
     fleet.all_say(["eu", "eu", "eu"]);
-    fleet.until_it_prints(0, &["status"], "zones       version 3 of the fleet");
+}
+
+/// It gets through, and its answer does not come back.
+fn a_publication_without_an_answer_is_reported_and_looked_up(fleet: &Fleet) {
+    let link = breaking::link(&fleet.ground.outside(), &fleet.nats[0], "windrose.v1.zones");
+    fleet.operate_as(0, "operator", &link);
+    let published = fleet.operate(0, &["publish", "--message", "us again"]);
+    for part in ["the store did not answer in time: looking whether operation", "version 4 is published"] {
+        assert!(published.contains(part), "`{part}` is not in:\n{published}");
+    }
+    fleet.all_say(["us", "us", "us"]);
 }
 
 /// From the command to the last server that answers by it, the command's own wait included.
