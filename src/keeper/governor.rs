@@ -10,7 +10,8 @@
 //! When so much fails at once, what watches is more likely broken than what is watched. It is counted for
 //! the clients of each region and family alone, over the endpoints that are checked in it: they keep the
 //! rest, whatever happens elsewhere. Who is down longer than that time counts no more, and who is up again
-//! does not either. What operators say is theirs: it is neither governed nor counted.
+//! does not either. Who is held back stays so while nobody votes. What operators say is theirs: it is neither
+//! governed nor counted.
 //!
 //! Of several that turn at once those go first whose checks turned first, then by name. What turned in
 //! another order on another server may be held back there in that order.
@@ -112,7 +113,8 @@ impl Withdrawals {
         let mut taken_out = self.lately(governor, now);
         for case in wanted {
             let taken_out = taken_out.entry((case.region, case.family)).or_default();
-            if *taken_out < at_most[case.family.index()] {
+            let voted = !case.standing(after).stale;
+            if voted && *taken_out < at_most[case.family.index()] {
                 *taken_out += 1;
                 self.out.insert(case, now);
             } else {
@@ -191,6 +193,25 @@ mod tests {
         let mut after = before.clone();
         let governed = Withdrawals::default().govern(&before, &mut after, &world.inventory, Moment(2_000));
         assert_eq!((governed, after), (Governed::default(), before));
+    }
+
+    #[test]
+    fn who_is_held_back_stays_so_while_nobody_votes() {
+        let world = world(2);
+        let mut withdrawals = Withdrawals::default();
+        let mut before = HealthMap::new(&world.inventory);
+        let mut verdicts_at = |seconds: u64, stale| {
+            let mut after = down(&world, &[(0, 1), (1, 1)]);
+            for endpoint in [0, 1] {
+                case(endpoint, 0).standing_mut(&mut after).stale = stale;
+            }
+            withdrawals.govern(&before, &mut after, &world.inventory, Moment(seconds * 1000));
+            before = after;
+            [0, 1].map(|endpoint| case(endpoint, 0).standing(&before).verdict)
+        };
+        assert_eq!(verdicts_at(1, false), [Verdict::Down, Verdict::Unknown]);
+        assert_eq!(verdicts_at(100, true), [Verdict::Down, Verdict::Unknown], "there would be room");
+        assert_eq!(verdicts_at(101, false), [Verdict::Down, Verdict::Down]);
     }
 
     proptest! {

@@ -66,10 +66,7 @@ impl Fleet<'_> {
             }
             Kind::Weather => self.network.weather = Weather::any(&mut self.dice),
             Kind::HalfIsCut => self.cut_half(),
-            Kind::ServerIsCut => {
-                let probes = 0..self.probes.len();
-                self.network.cut(probes.map(|probe| (probe, server)));
-            }
+            Kind::ServerIsCut => self.network.sever(server),
             Kind::LinksAreMended => self.network.mend(),
             Kind::ProbeEnds => {
                 self.probes[probe].stop();
@@ -92,7 +89,7 @@ impl Fleet<'_> {
             Kind::ServerLeap => {
                 self.servers[server].clock.leap(HOUR);
                 if self.servers[server].alive {
-                    self.apply(server, Event::Tick)?;
+                    self.tick(server)?;
                 }
             }
             Kind::Operator => self.operate()?,

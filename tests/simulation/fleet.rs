@@ -16,7 +16,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use windrose::health::{Agent, Control, Report};
+use windrose::health::{Agent, Control, Report, Verdict};
 use windrose::keeper::{Event, Fact, describe};
 use windrose::model::Family;
 
@@ -79,16 +79,55 @@ impl Counts {
 
 #[derive(Debug)]
 pub enum Happening {
-    CheckEnds { probe: usize, life: u32, key: Key },
-    ReportDue { probe: usize, life: u32, at: u64 },
-    Arrives { server: usize, report: Arc<Report> },
-    Ticks { server: usize, life: u32 },
-    Saves { server: usize, life: u32 },
-    ProbeStarts { probe: usize },
-    ServerStarts { server: usize },
-    ServerFollows { server: usize, version: usize },
-    ProbeFollows { probe: usize, version: usize },
-    Flaps { part: Part, left: u32 },
+    CheckEnds {
+        probe: usize,
+        life: u32,
+        key: Key,
+    },
+    ReportDue {
+        probe: usize,
+        life: u32,
+        at: u64,
+    },
+    Arrives {
+        server: usize,
+        report: Arc<Report>,
+    },
+    /// By the probe on the same machine.
+    Handed {
+        server: usize,
+        report: Arc<Report>,
+    },
+    /// Over the line of a server comes what it said itself.
+    Echoes {
+        server: usize,
+    },
+    Ticks {
+        server: usize,
+        life: u32,
+    },
+    Saves {
+        server: usize,
+        life: u32,
+    },
+    ProbeStarts {
+        probe: usize,
+    },
+    ServerStarts {
+        server: usize,
+    },
+    ServerFollows {
+        server: usize,
+        version: usize,
+    },
+    ProbeFollows {
+        probe: usize,
+        version: usize,
+    },
+    Flaps {
+        part: Part,
+        left: u32,
+    },
     Fault,
     Heals,
     Ends,
@@ -110,7 +149,9 @@ impl<'r> Fleet<'r> {
             }
         }
         let servers = (0..dice.pick(&[2, 2, 3, 3, 4])).map(|number| {
-            Server::new(format!("s{number}"), version.clone(), Clock::new(skew(&mut dice)), now)
+            let own_probe = Some(number).filter(|number| *number < probes.len() && dice.chance(0.5));
+            let clock = Clock::new(skew(&mut dice));
+            Server::new(format!("s{number}"), version.clone(), clock, own_probe, now)
         });
         let servers = servers.collect();
         let mut fleet = Self {
@@ -173,11 +214,21 @@ impl<'r> Fleet<'r> {
                 self.plan_report(probe);
             }
             Happening::Arrives { server, report } if self.servers[server].alive => {
+                self.servers[server].carried(self.now);
                 let report = self.servers[server].note(&report, self.now);
                 self.apply(server, Event::Report(report))?;
             }
+            Happening::Handed { server, report } if self.servers[server].alive => {
+                let report = self.servers[server].note(&report, self.now);
+                self.apply(server, Event::Report(report))?;
+            }
+            Happening::Echoes { server } if self.servers[server].alive => {
+                self.servers[server].carried(self.now);
+            }
             Happening::Ticks { server, life } if self.servers[server].life == life => {
-                self.apply(server, Event::Tick)?;
+                self.tick(server)?;
+                let echo = self.network.echo(server, &mut self.dice);
+                echo.into_iter().for_each(|delay| self.after(delay, Happening::Echoes { server }));
                 self.after(TICK, Happening::Ticks { server, life });
             }
             Happening::Saves { server, life } if self.servers[server].life == life => {
@@ -276,6 +327,10 @@ impl Fleet<'_> {
     fn report(&mut self, probe: usize) {
         let report = self.make_report(probe);
         for server in 0..self.servers.len() {
+            if self.servers[server].line.own_probe == Some(probe) {
+                self.after(1, Happening::Handed { server, report: Arc::clone(&report) });
+                continue;
+            }
             for delay in self.network.carry(probe, server, &mut self.dice) {
                 self.after(delay, Happening::Arrives { server, report: Arc::clone(&report) });
             }
@@ -345,6 +400,14 @@ impl Fleet<'_> {
         self.tell(|| format!("server {server} starts"));
         self.servers[server].start(version, self.now)?;
         self.server_lives(server);
+        self.tick(server)
+    }
+
+    /// As once a second: the line is looked at first.
+    pub fn tick(&mut self, server: usize) -> Result<(), Violation> {
+        let Self { servers, rules, now, .. } = self;
+        let line = servers[server].look_at_line(*now);
+        servers[server].apply(line, *now, *rules)?;
         self.apply(server, Event::Tick)
     }
 
@@ -368,7 +431,9 @@ impl Fleet<'_> {
         self.healed = true;
         self.network = Network::new(Weather::CALM);
         self.check_loss = 0.0;
-        self.agenda.retain(|_, happening| !matches!(happening, Happening::Arrives { .. }));
+        let travels =
+            |happening: &Happening| matches!(happening, Happening::Arrives { .. } | Happening::Handed { .. });
+        self.agenda.retain(|_, happening| !travels(happening));
         for probe in 0..self.probes.len() {
             self.probes[probe].clock.set(0);
             if !self.probes[probe].alive {
@@ -431,9 +496,10 @@ impl Fleet<'_> {
             }
         };
         let out = |slot: &Slot<'_>| {
-            let mut targets = slot.targets().map(|(monitor, address)| (Arc::from(monitor), address));
+            let targets = slot.targets().map(|(monitor, address)| (Arc::from(monitor), address));
             let drains = slot.is_checked() && self.words.get(&slot.number()) == Some(&Agent::Drain);
-            drains || targets.any(|target| fails_for(&target, slot.region().index()))
+            let failing = targets.map(|target| Some(fails_for(&target, slot.region().index())));
+            drains || slot.conclude(failing) == Some(Verdict::Down)
         };
         let orders: Vec<(String, Control)> =
             self.orders.iter().map(|(name, order)| (name.clone(), *order)).collect();

@@ -5,7 +5,8 @@
 //!                             `--twice?--> delay -----> arrives again, perhaps long after
 //! ```
 //!
-//! Delays are drawn for each message alone, so that a wide spread of them is reordering.
+//! A server that is severed hears nothing over the network, its own words neither; the probe beside it, if it has
+//! one, it hears all the same. Delays are drawn for each message alone, so that a wide spread of them is reordering.
 
 use std::collections::BTreeSet;
 
@@ -17,6 +18,8 @@ pub struct Network {
     pub weather: Weather,
     /// Links that carry nothing: probe, server.
     cut: BTreeSet<(usize, usize)>,
+    /// Servers to which nothing comes.
+    severed: BTreeSet<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,16 +33,27 @@ pub struct Weather {
 
 impl Network {
     pub fn new(weather: Weather) -> Self {
-        Self { weather, cut: BTreeSet::new() }
+        Self { weather, cut: BTreeSet::new(), severed: BTreeSet::new() }
     }
 
     /// When a message arrives, counted from now: not at all, once or twice.
     pub fn carry(&self, probe: usize, server: usize, dice: &mut Dice) -> impl Iterator<Item = u64> + use<> {
         let Weather { loss, delay_max, twice, late_max } = self.weather;
-        let lost = self.cut.contains(&(probe, server)) || dice.chance(loss);
+        let cut = self.cut.contains(&(probe, server)) || self.severed.contains(&server);
+        let lost = cut || dice.chance(loss);
         let first = (!lost).then(|| dice.between(DELAY_MIN, delay_max));
         let again = (!lost && dice.chance(twice)).then(|| dice.between(DELAY_MIN, late_max));
         first.into_iter().chain(again)
+    }
+
+    /// When what a server says comes back to it.
+    pub fn echo(&self, server: usize, dice: &mut Dice) -> Option<u64> {
+        let lost = self.severed.contains(&server) || dice.chance(self.weather.loss);
+        (!lost).then(|| dice.between(DELAY_MIN, self.weather.delay_max))
+    }
+
+    pub fn sever(&mut self, server: usize) {
+        self.severed.insert(server);
     }
 
     pub fn cut(&mut self, links: impl Iterator<Item = (usize, usize)>) {
@@ -48,6 +62,7 @@ impl Network {
 
     pub fn mend(&mut self) {
         self.cut.clear();
+        self.severed.clear();
     }
 }
 

@@ -30,6 +30,7 @@ pub struct Server {
     pub held: Vec<(Arc<str>, u64)>,
     /// Of those, the ones whose votes do not count.
     pub isolated: Vec<Arc<str>>,
+    pub line: Line,
     /// When the last snapshot was published, by its clock.
     published: Moment,
     /// The newest generation that any process of it has published.
@@ -38,6 +39,30 @@ pub struct Server {
     latest: Moment,
     /// The state file.
     disk: Option<String>,
+}
+
+/// What a process knows of its line to the fleet, by its clock.
+#[derive(Debug)]
+pub struct Line {
+    /// The probe on the same machine.
+    pub own_probe: Option<usize>,
+    /// When something came over it last.
+    carried: Moment,
+    deaf: Option<Deaf>,
+}
+
+/// Nothing came, or who was heard may not have been all.
+#[derive(Clone, Copy, Debug)]
+struct Deaf {
+    since: Moment,
+    /// `None`: nothing comes yet.
+    until: Option<Moment>,
+}
+
+impl Deaf {
+    fn at(&self, now: Moment) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
 }
 
 pub struct Brought {
@@ -69,7 +94,7 @@ pub enum Disk {
 }
 
 impl Server {
-    pub fn new(name: String, version: Version, clock: Clock, now: u64) -> Self {
+    pub fn new(name: String, version: Version, clock: Clock, own_probe: Option<usize>, now: u64) -> Self {
         let moment = clock.moment(now);
         let keeper = Keeper::new(Arc::clone(&version.plan), None, moment);
         let first = keeper.first();
@@ -85,6 +110,7 @@ impl Server {
             brought: BTreeMap::new(),
             held: Vec::new(),
             isolated: Vec::new(),
+            line: Line { own_probe, carried: moment, deaf: None },
             published: moment,
             latest: moment,
             disk: None,
@@ -110,6 +136,31 @@ impl Server {
             self.publish(rules.publish(snapshot), moment)?;
         }
         Ok(Applied { before, facts, published })
+    }
+
+    /// Something came over the line.
+    pub fn carried(&mut self, now: u64) {
+        self.line.carried = self.moment(now);
+    }
+
+    /// Looks how it is with the line, as once a second.
+    pub fn look_at_line(&mut self, now: u64) -> Event {
+        let now = self.moment(now);
+        let Line { carried, deaf, .. } = &mut self.line;
+        let silent_since = (now.since(*carried) > SILENT_AFTER).then_some(*carried);
+        let before = deaf.filter(|deaf| deaf.at(now));
+        let since = before.map(|deaf| deaf.since).or(silent_since);
+        let until = match silent_since {
+            Some(_) => None,
+            None => before.and_then(|deaf| deaf.until).or(Some(now.plus(HEARD_WITHIN))),
+        };
+        *deaf = since.map(|since| Deaf { since, until });
+        Event::Line { silent_since }
+    }
+
+    /// Since when whoever is silent may well be talking.
+    pub fn deaf_since(&self, now: u64) -> Option<Moment> {
+        self.line.deaf.filter(|deaf| deaf.at(self.moment(now))).map(|deaf| deaf.since)
     }
 
     /// Takes what the network brings, sent at a moment of this process.
@@ -175,6 +226,7 @@ impl Server {
         (self.version, self.alive, self.published) = (version, true, moment);
         self.life += 1;
         self.brought.clear();
+        self.line = Line { carried: moment, deaf: None, ..self.line };
         self.held.clear();
         self.isolated.clear();
         Ok(())
@@ -197,3 +249,7 @@ impl Server {
 
 /// A report counts for so many of its probe's intervals.
 const FRESH_INTERVALS: u32 = 3;
+
+/// A line over which nothing came for so long is cut; whoever talks is heard so long after it carries again.
+const SILENT_AFTER: Duration = Duration::from_millis(1_500);
+const HEARD_WITHIN: Duration = Duration::from_secs(6);

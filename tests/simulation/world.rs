@@ -29,6 +29,8 @@ pub struct Sketch {
     slow_start: bool,
     trickle: bool,
     min_up: &'static str,
+    /// Percent of the endpoints that may go within [`GOVERNED_WITHIN`].
+    pub governor: Option<u32>,
     /// The order of the failover pool, as numbers of endpoints.
     order: Vec<usize>,
 }
@@ -39,6 +41,8 @@ pub struct Endpoint {
     pub present: bool,
     pub v6: bool,
     pub monitors: &'static [Check],
+    /// One of its monitors must pass, and else all.
+    pub any: bool,
     /// Whoever flaps is held down for a while.
     pub damped: bool,
     /// Each time it moved it has other addresses.
@@ -88,6 +92,7 @@ impl Sketch {
             slow_start: dice.chance(0.3),
             trickle: dice.chance(0.3),
             min_up: dice.pick(&["1", "2", "\"60%\""]),
+            governor: dice.pick(&[None, None, Some(25), Some(50)]),
             order,
         }
     }
@@ -132,6 +137,10 @@ impl Sketch {
 
     fn text(&self) -> String {
         let mut text = MONITORS.to_owned();
+        if let Some(percent) = self.governor {
+            let within = GOVERNED_WITHIN.as_secs();
+            text += &format!("[governor]\nwithdraw_max = \"{percent}%\"\nwithin = \"{within}s\"\n");
+        }
         for region in 0..self.regions {
             let default = region == 0;
             text += &format!(
@@ -205,6 +214,7 @@ impl Endpoint {
             present: number < ALWAYS_THERE || dice.chance(0.8),
             v6: dice.chance(0.5),
             monitors,
+            any: monitors.len() > 1 && dice.chance(0.3),
             damped: !monitors.is_empty() && number != STEADY && dice.chance(0.3),
             moved: 0,
         }
@@ -228,8 +238,10 @@ impl Endpoint {
         for family in self.families() {
             text += &format!("{family} = \"{}\"\n", self.address(number, family));
         }
-        let monitors: Vec<String> =
-            self.monitors.iter().map(|check| format!("\"{}\"", check.name())).collect();
+        let monitors: Vec<String> = match self.any {
+            true => vec!["\"any\"".into()],
+            false => self.monitors.iter().map(|check| format!("\"{}\"", check.name())).collect(),
+        };
         text += &format!("monitors = [{}]\n", monitors.join(", "));
         text + if self.damped { FLAP } else { "" }
     }
@@ -273,6 +285,9 @@ pub const ALWAYS_THERE: usize = 2;
 /// The endpoint that never really fails.
 pub const STEADY: usize = 0;
 
+/// Who was taken out no longer ago is counted by the governor: short, so that it ends before the world does.
+pub const GOVERNED_WITHIN: Duration = Duration::from_secs(4);
+
 /// In percent, of both monitors.
 pub const QUORUM: u32 = 75;
 
@@ -305,6 +320,10 @@ timeout = "400ms"
 fall = 3
 rise = 3
 quorum = "75%"
+[monitors.any]
+type = "group"
+monitors = ["web", "deep"]
+need = 1
 "#;
 
 const ZONE: &str = "$TTL 300\n@ SOA ns1 host 1 2 3 4 5\n@ NS ns1\nns1 A 192.0.2.53\n";
