@@ -4,6 +4,7 @@ Nothing here touches anything but loopback and a temporary directory, and only p
 here are stopped.
 """
 
+import math
 import os
 import random
 import signal
@@ -163,8 +164,15 @@ class Server:
 
     def peak_megabytes(self):
         """The most memory it ever had, in megabytes (10^6)."""
+        return self.memory("VmHWM")
+
+    def resident_megabytes(self):
+        """The memory it has, in megabytes (10^6)."""
+        return self.memory("VmRSS")
+
+    def memory(self, what):
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+        line = next(line for line in status.splitlines() if line.startswith(what))
         return int(line.split()[1]) * 1024 / 1e6
 
 
@@ -260,6 +268,11 @@ CLIENT_SUBNET = 8
 # Results
 
 
+def percentile(values, percent):
+    """The smallest value that so many percent do not exceed."""
+    return sorted(values)[math.ceil(len(values) * percent / 100) - 1]
+
+
 def table(header, rows):
     """Prints a table that can be pasted into docs/BENCHMARKS.md."""
     cells = [[str(cell) for cell in row] for row in [header, *rows]]
@@ -286,6 +299,23 @@ class Bars:
         if self.rows:
             table(("bar", "measured", "wanted", "verdict"), self.rows)
         sys.exit(any(row[3] == "FAIL" for row in self.rows))
+
+
+class Busy:
+    """How busy the whole machine is, from when this is made."""
+
+    def __init__(self):
+        self.before = self.ticks()
+
+    def percent(self):
+        idle, all_of_them = (now - before for now, before in zip(self.ticks(), self.before))
+        return 100 * (1 - idle / max(1, all_of_them))
+
+    @staticmethod
+    def ticks():
+        """Of all processors since the start: idle, and all."""
+        ticks = list(map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]))
+        return ticks[3] + ticks[4], sum(ticks)
 
 
 def machine():
