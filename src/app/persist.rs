@@ -40,14 +40,21 @@ impl Persist {
         Self { newest, kept: (0, Moment::default()), writing, thread }
     }
 
-    /// Hands the state over if there is another snapshot since, or if it was not written for a while.
+    /// Hands the state over if there is another snapshot since, though not at once after the last time, or if it was
+    /// not written for a while. Called at least once a second.
     pub(super) fn keep(&mut self, desk: &Desk) {
-        let (generation, now) = (desk.cell.load().generation, desk.clock.now());
         let (kept, at) = self.kept;
-        if generation != kept || now.since(at) >= REFRESH {
-            self.kept = (generation, now);
-            self.newest.send_replace(Some(desk.keeper.state(now)));
+        let passed = desk.clock.now().since(at);
+        if (desk.cell.load().generation != kept && passed >= PACE) || passed >= REFRESH {
+            self.keep_now(desk);
         }
+    }
+
+    /// Hands the state over: somebody wants to rely on it.
+    pub(super) fn keep_now(&mut self, desk: &Desk) {
+        let now = desk.clock.now();
+        self.kept = (desk.cell.load().generation, now);
+        self.newest.send_replace(Some(desk.keeper.state(now)));
     }
 
     /// How the writing goes.
@@ -96,6 +103,9 @@ impl Writing {
         self.error = now;
     }
 }
+
+/// States are written no closer than this, however much happens: each is written whole, and waits for the disk twice.
+const PACE: Duration = Duration::from_secs(1);
 
 /// A state that says nothing new is written this often all the same.
 const REFRESH: Duration = Duration::from_secs(60);

@@ -343,6 +343,7 @@ impl Server {
 
     fn operate(&mut self, event: Event) -> Reply {
         let facts = self.apply(event);
+        self.persist.keep_now(&self.desk);
         let mut said = if facts.is_empty() { "nothing changed\n".into() } else { facts.join("\n") + "\n" };
         if let Some(error) = self.persist.writing().error {
             said += &format!("it would not survive a restart: {error}\n");

@@ -40,21 +40,40 @@ pub(super) struct Agreement {
     pub of: u32,
 }
 
-/// Those that are isolated: by place among the `witnesses`. The plan has `targets` targets.
-pub(super) fn isolated(witnesses: &[Witness<'_>], targets: usize) -> Vec<Option<Agreement>> {
+/// Who is isolated.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Isolated {
+    /// By place among the witnesses.
+    pub who: Vec<Option<Agreement>>,
+    /// As long as the same witnesses are asked for the same targets, so many opinions can turn before it can be
+    /// anybody else.
+    pub slack: u32,
+}
+
+/// Those that are isolated among the `witnesses`. The plan has `targets` targets.
+pub(super) fn isolated(witnesses: &[Witness<'_>], targets: usize) -> Isolated {
     let fleet = Fleet::hear(witnesses, targets);
-    let suspects = witnesses.iter().map(|witness| Some(fleet.compare(witness)).filter(Agreement::is_suspect));
-    let suspects: Vec<Option<Agreement>> = suspects.collect();
+    let agreements: Vec<Agreement> = witnesses.iter().map(|witness| fleet.compare(witness)).collect();
     let mut voices = Voices::default();
-    for (witness, suspect) in witnesses.iter().zip(&suspects) {
-        voices.count(witness.site, suspect.is_some());
+    for (witness, agreement) in witnesses.iter().zip(&agreements) {
+        voices.count(witness.site, agreement.is_suspect());
     }
-    if voices.can_tell() { suspects } else { vec![None; witnesses.len()] }
+    let asked = witnesses.iter().map(|witness| witness.targets.len());
+    let slack = agreements.iter().zip(asked).map(|(agreement, asked)| agreement.slack(asked)).min();
+    let can_tell = voices.can_tell();
+    let isolated = |agreement: Agreement| Some(agreement).filter(|it| can_tell && it.is_suspect());
+    Isolated { who: agreements.into_iter().map(isolated).collect(), slack: slack.unwrap_or(0) }
 }
 
 impl Agreement {
     fn is_suspect(&self) -> bool {
         self.of >= EVIDENCE_MIN && 2 * self.disagrees > self.of
+    }
+
+    /// So many opinions, of anybody, can turn before this one of so many targets can be a suspect. Each that turns
+    /// makes of one agreement a disagreement at most.
+    fn slack(&self, asked: usize) -> u32 {
+        if asked < EVIDENCE_MIN as usize { u32::MAX } else { self.of.saturating_sub(2 * self.disagrees) / 2 }
     }
 }
 
@@ -183,13 +202,17 @@ mod tests {
 
     /// Who is isolated, and how much they disagree.
     fn found(lines: &[Line]) -> Vec<Option<(u32, u32)>> {
+        let who = look(lines).who.into_iter();
+        who.map(|found| found.map(|found| (found.disagrees, found.of))).collect()
+    }
+
+    fn look(lines: &[Line]) -> Isolated {
         let targets: Vec<Option<TargetId>> = (0..10).map(|index| Some(TargetId(index))).collect();
         let mut witnesses = Vec::new();
         for (site, votes) in lines {
             witnesses.push(Witness { site: *site, targets: &targets[..votes.len()], votes });
         }
-        let found = isolated(&witnesses, targets.len());
-        found.into_iter().map(|found| found.map(|found| (found.disagrees, found.of))).collect()
+        isolated(&witnesses, targets.len())
     }
 
     fn of(lines: &[&str]) -> Vec<Option<(u32, u32)>> {
@@ -259,6 +282,23 @@ mod tests {
         fn never_more_than_half_are_isolated(fleet in any_fleet()) {
             let lone: Vec<Line> = fleet.into_iter().map(|(_, votes)| (None, votes)).collect();
             prop_assert!(2 * found(&lone).iter().flatten().count() <= lone.len());
+        }
+
+        #[test]
+        fn nobody_else_is_isolated_before_more_opinions_turned_than_the_slack(
+            agreeing in proptest::collection::vec(Just(line("++++++++++")), 0..9),
+            fleet in proptest::collection::vec("[12]?[+?-]{10}", 0..3),
+            turns in proptest::collection::vec((any::<prop::sample::Index>(), 0..10usize, "[+?-]"), 0..6),
+        ) {
+            let mut fleet = [agreeing, fleet.iter().map(|text| line(text)).collect()].concat();
+            prop_assume!(!fleet.is_empty());
+            let Isolated { who, slack } = look(&fleet);
+            for (probe, target, sign) in turns.into_iter().take(slack as usize) {
+                let probe = probe.index(fleet.len());
+                fleet[probe].1[target] = line(&sign).1[0];
+            }
+            let isolated = |who: &[Option<Agreement>]| who.iter().map(Option::is_some).collect::<Vec<_>>();
+            prop_assert_eq!(isolated(&look(&fleet).who), isolated(&who));
         }
 
         #[test]

@@ -297,7 +297,7 @@ impl Keeper {
             Change::Anything
         } else if turned.is_empty() {
             Change::Nothing
-        } else if self.probes.isolate(&self.names, now) {
+        } else if self.probes.reconsider(turned.len(), &self.names, now) {
             Change::Anything
         } else {
             Change::Opinions(turned)

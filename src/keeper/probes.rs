@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::health::{Agent, Opinion, Report, TargetReport, Vote};
-use crate::keeper::isolation::{Witness, isolated};
+use crate::keeper::isolation::{Isolated, Witness, isolated};
 use crate::keeper::names::{Names, Roster};
 use crate::keeper::trust::{Dropped, Reason, Refusals, Stamp};
 use crate::keeper::{Fact, Isolation, ProbeStatus};
@@ -29,6 +29,9 @@ pub(super) struct Probes {
     dropped: Dropped,
     /// Of names that there was no room for.
     crowded: Refusals,
+    /// So many opinions can turn before somebody else can be isolated than is. To look at what all probes say for
+    /// each report that turns something would cost more than everything else that is done with it.
+    slack: u32,
 }
 
 #[derive(Debug)]
@@ -93,6 +96,9 @@ impl Probes {
             probe.region_name = Arc::clone(&report.region);
             probe.region = names.region_or_default(&report.region);
         }
+        if !probe.continues(&stamp, &roster, moved) {
+            self.slack = 0;
+        }
         Ok(probe.take(stamp, roster, &report, moved))
     }
 
@@ -140,12 +146,24 @@ impl Probes {
         }
     }
 
+    /// Whether somebody else is isolated now that so many opinions turned.
+    pub fn reconsider(&mut self, turned: usize, names: &Names, now: Moment) -> bool {
+        match u32::try_from(turned).ok().and_then(|turned| self.slack.checked_sub(turned)) {
+            Some(left) => {
+                self.slack = left;
+                false
+            }
+            None => self.isolate(names, now),
+        }
+    }
+
     /// Finds out who is isolated; whether that is another than before.
     pub fn isolate(&mut self, names: &Names, now: Moment) -> bool {
         let fresh = |probe: &Probe| probe.held.as_ref().is_some_and(|held| held.stamp.fresh(now));
         let witnesses: Vec<Witness<'_>> =
             self.known.values().filter(|probe| fresh(probe)).filter_map(Probe::witness).collect();
-        let mut found = isolated(&witnesses, names.targets_len()).into_iter();
+        let Isolated { who, slack } = isolated(&witnesses, names.targets_len());
+        let mut found = who.into_iter();
         let mut changed = false;
         for probe in self.known.values_mut() {
             let counts = fresh(probe);
@@ -161,6 +179,7 @@ impl Probes {
                 since,
             });
         }
+        self.slack = slack;
         changed
     }
 
@@ -242,6 +261,12 @@ impl Probe {
         }
     }
 
+    /// Whether its report says something of the same targets as the one before, and that one counts still.
+    fn continues(&self, stamp: &Stamp, roster: &Arc<Roster>, moved: bool) -> bool {
+        let counts = |held: &Held| Arc::ptr_eq(&held.roster, roster) && held.stamp.fresh(stamp.heard);
+        !moved && self.held.as_ref().is_some_and(counts)
+    }
+
     /// Holds a report, from now on; returns the targets that turned.
     fn take(&mut self, stamp: Stamp, roster: Arc<Roster>, report: &Report, moved: bool) -> Vec<TargetId> {
         let Self { region, site, .. } = *self;
@@ -253,8 +278,9 @@ impl Probe {
         if self.held.as_ref().is_some_and(|held| held.stamp.instance != stamp.instance) {
             self.refusals.take_over();
         }
+        let continues = self.continues(&stamp, &roster, moved);
         match &mut self.held {
-            Some(held) if Arc::ptr_eq(&held.roster, &roster) && held.stamp.fresh(stamp.heard) && !moved => {
+            Some(held) if continues => {
                 (held.stamp, held.zones, held.counted, held.told) = (stamp, *zones, true, false);
                 held.update(said.iter().map(vote))
             }
