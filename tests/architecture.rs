@@ -34,7 +34,7 @@ const ROWS: &[Row] = &[
     Row("keeper", Core, &["health", "model", "plan", "snapshot", "spec", "steering"]),
     Row("scenario", Core, &["answer", "geo", "health", "keeper", "model", "plan", "snapshot", "spec"]),
     Row("telemetry", Edge, &["model"]),
-    Row("load", Edge, &["geo", "keeper", "model", "plan", "spec"]),
+    Row("load", Edge, &["geo", "model", "plan", "spec"]),
     Row("dns", Edge, &["answer", "geo", "snapshot"]),
     Row("probe", Edge, &["health", "model", "telemetry"]),
     Row("fleet", Edge, &["health", "model", "telemetry"]),

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::app::{Failure, any_error, print_diagnostics};
+use crate::app::{Failure, any_error, beating, print_diagnostics};
 use crate::cli::{Output, Schema};
 use crate::load::{self, Databases};
 use crate::plan::Plan;
@@ -27,6 +27,7 @@ pub(super) fn run(config: Option<&Path>, output: Output) -> Result<(), Failure> 
     let loaded = load::zones(&site.zones, databases.facts(), report_interval);
     diagnostics.extend(loaded.diagnostics);
     diagnostics.extend(loaded.plan.iter().flat_map(|plan| denied::warnings(&site, plan)));
+    diagnostics.extend(beating::warnings(&site));
     let rows: Vec<Row> = loaded.plan.iter().flat_map(|plan| Row::of(plan, report_interval)).collect();
     match output {
         Output::Json => {

@@ -7,6 +7,7 @@
 //!           control > Call '
 //! ```
 
+mod beating;
 mod check;
 mod demo;
 mod desk;
@@ -101,6 +102,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Drain(endpoint) => operate::drain(&endpoint),
         Command::Release(endpoint) => operate::release(&endpoint),
         Command::Force { verdict, endpoint } => operate::force(&endpoint, verdict),
+        Command::Beat { endpoint, monitor, say } => operate::beat(endpoint, monitor, say),
         Command::Failback { pool, config } => operate::failback(pool, config.path.as_deref()),
         Command::Reload { config } => operate::reload(config.path.as_deref()),
     }

@@ -1,11 +1,11 @@
-//! What an operator says to a running server: status, drain, release, force, failback, reload.
+//! What is said to a running server: status, drain, release, force, failback, reload by an operator; beat by a job.
 
 use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::app::{Failure, site};
 use crate::cli::{Endpoint, Forced, Output};
-use crate::control::{Reply, Request, ask};
+use crate::control::{Beat, Reply, Request, ask};
 use crate::health::Control;
 
 pub(super) fn status(config: Option<&Path>, output: Output) -> Result<(), Failure> {
@@ -30,6 +30,12 @@ pub(super) fn force(endpoint: &Endpoint, verdict: Forced) -> Result<(), Failure>
 
 pub(super) fn failback(pool: String, config: Option<&Path>) -> Result<(), Failure> {
     tell(config, &Request::Failback { pool }, Output::Text)
+}
+
+pub(super) fn beat(endpoint: Endpoint, monitor: Option<String>, say: Option<String>) -> Result<(), Failure> {
+    let Endpoint { name, config } = endpoint;
+    let beat = Beat { endpoint: name, monitor, say };
+    tell(config.path.as_deref(), &Request::Beat(beat), Output::Text)
 }
 
 pub(super) fn reload(config: Option<&Path>) -> Result<(), Failure> {

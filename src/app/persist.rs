@@ -6,8 +6,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::app::desk::Desk;
 use crate::keeper::State;
@@ -33,7 +35,7 @@ pub(super) struct Writing {
 }
 
 impl Persist {
-    pub(super) fn start(file: StateFile) -> Self {
+    pub(super) fn start(file: StateFile<State>) -> Self {
         let (newest, handed) = watch::channel(None);
         let writing = Arc::<Mutex<Writing>>::default();
         let thread = tokio::spawn(write_all(file, handed, Arc::clone(&writing)));
@@ -71,8 +73,18 @@ impl Persist {
     }
 }
 
+/// What was kept, if that is of any use.
+pub(super) fn read<T: Serialize + DeserializeOwned>(file: &StateFile<T>) -> Option<T> {
+    file.read().unwrap_or_else(|unreadable| {
+        let kept = unreadable.set_aside.map(|path| format!(", kept as {}", path.display()));
+        let (path, kept) = (file.path(), kept.unwrap_or_default());
+        warn!("the state file is of no use: {}: {}{kept}", path.display(), unreadable.reason);
+        None
+    })
+}
+
 async fn write_all(
-    file: StateFile,
+    file: StateFile<State>,
     mut handed: watch::Receiver<Option<State>>,
     writing: Arc<Mutex<Writing>>,
 ) {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   Plan --assignments--> probe::run --Report--> whoever holds this
-//!                           ^  `-- ends by a fault? it starts again
+//!                           ^ ^  `-- ends by a fault? it starts again
+//!   applications --beats------'
 //! ```
 
 use std::sync::Arc;
@@ -11,9 +12,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tracing::{error, warn};
 
-use crate::health::{Guard, Report};
+use crate::app::beating::Feeding;
+use crate::control::{Beat, Refused};
+use crate::health::{Guard, Opinion, Report, TargetReport};
 use crate::load::Site;
-use crate::model::Target;
+use crate::model::{Inventory, Target};
 use crate::plan::Plan;
 use crate::probe::{self, Assignment, Counts, Stats};
 
@@ -21,6 +24,7 @@ use crate::probe::{self, Assignment, Counts, Stats};
 pub(super) struct Probing {
     /// What it says.
     pub(super) reports: mpsc::Receiver<Report>,
+    feeding: Feeding,
     stats: Arc<Stats>,
     assignments: watch::Sender<Arc<[Assignment]>>,
     enabled: bool,
@@ -31,6 +35,7 @@ impl Probing {
     pub(super) fn start(site: &Site, name: &str, instance: u64, plan: &Plan) -> Self {
         let settings = &site.machine.probe;
         let stats = Arc::new(Stats::default());
+        let feeding = Feeding::start(site, plan);
         let config = probe::Config {
             name: name.into(),
             region: region(site, plan).into(),
@@ -39,24 +44,40 @@ impl Probing {
             concurrency: settings.concurrency,
             guard: guard(site),
             references: settings.references.clone(),
+            beats: feeding.beats(),
             stats: Arc::clone(&stats),
         };
         let enabled = settings.enabled;
         let (assignments, assigned) = watch::channel(checked(enabled, plan));
         let (sender, reports) = mpsc::channel(REPORTS_WAITING);
         tokio::spawn(keep_probing(config, assigned, sender));
-        Self { reports, stats, assignments, enabled }
+        Self { reports, feeding, stats, assignments, enabled }
     }
 
     /// Checks what another plan asks for, from now on.
     pub(super) fn follow(&self, plan: &Plan) {
+        self.feeding.follow(plan);
         self.assignments.send_replace(checked(self.enabled, plan));
+    }
+
+    /// An application lives; says what heard it.
+    pub(super) fn feed(&self, beat: &Beat) -> Result<String, Refused> {
+        self.feeding.feed(beat)
     }
 
     /// How many of its checks said nothing.
     pub(super) fn void(&self) -> Counts {
         self.stats.counts()
     }
+}
+
+/// Whether a probe has an opinion of everything that it checks. Beats come when they come: nobody waits for the first.
+pub(super) fn settled(report: &Report, inventory: &Inventory) -> bool {
+    let awaits_beats = |target: &TargetReport| {
+        let monitor = inventory.monitors.iter().find(|monitor| *monitor.name == *target.monitor);
+        monitor.is_some_and(|monitor| monitor.ask.within().is_some())
+    };
+    report.targets.iter().all(|target| target.opinion != Opinion::Unknown || awaits_beats(target))
 }
 
 /// What this machine's probe may connect to.

@@ -26,16 +26,15 @@ use crate::app::fleet::{self, Heard, Membership};
 use crate::app::follow::{self, Start};
 use crate::app::metrics::{self, Reloads};
 use crate::app::notify::Notifying;
-use crate::app::persist::Persist;
-use crate::app::probing::Probing;
+use crate::app::persist::{self, Persist};
+use crate::app::probing::{Probing, settled};
 use crate::app::process::{NO_SIGNALS, StopSignals, block_on, failed, host_name};
 use crate::app::reload::{Reloaded, Reloader, Unpacked, Wanted};
 use crate::app::watch::Told;
 use crate::app::{Failure, Ready, explain, site, status};
-use crate::control::{self, Call, Happened, Reply, Request};
+use crate::control::{self, Call, Happened, Refused, Reply, Request};
 use crate::dns;
 use crate::fleet::Digest;
-use crate::health::Opinion;
 use crate::keeper::Event;
 use crate::load::{Held, Site, StateFile};
 use crate::spec::machine::EventKind;
@@ -62,12 +61,8 @@ async fn serve(config: Option<&Path>) -> Result<(), Failure> {
     let Start { ready: Ready { plan, databases, .. }, version, watch, bundles } = start;
     databases.summaries(SystemTime::now()).iter().for_each(|database| info!("geo: {database}"));
     let bound = dns::Bound::bind(dns_config(&site, &name)).map_err(failed("cannot listen"))?;
-    let state = StateFile::new(&site.state);
-    let saved = state.read().unwrap_or_else(|unreadable| {
-        let kept = unreadable.set_aside.map(|path| format!(", kept as {}", path.display()));
-        warn!("the state file is of no use: {}{}", unreadable.reason, kept.unwrap_or_default());
-        None
-    });
+    let state = StateFile::new(&site.state, "health");
+    let saved = persist::read(&state);
     let listening = if saved.is_some() { Listening::now() } else { Listening::settling(&site) };
     let desk = Desk::new(plan, saved);
     let instance = RandomState::new().hash_one(desk.clock.now());
@@ -167,12 +162,14 @@ impl Server {
                 () = sleep_until(listening.at), if self.bound.is_some() => self.start_answering()?,
                 Some(mut report) = self.probing.reports.recv() => {
                     report.zones = self.zones_version;
-                    let settled = report.targets.iter().all(|target| target.opinion != Opinion::Unknown);
+                    let ready = listening.when_settled
+                        && self.bound.is_some()
+                        && settled(&report, &self.desk.plan().inventory);
                     if let Some(membership) = &self.membership {
                         membership.pass_on(&report);
                     }
                     self.apply(Event::Report(report));
-                    if settled && listening.when_settled {
+                    if ready {
                         self.start_answering()?;
                     }
                 }
@@ -321,6 +318,10 @@ impl Server {
                 None => Reply::failed(format!("there is no endpoint `{endpoint}`")),
                 Some(_) => self.operate(Event::Control { endpoint, control }),
             },
+            Request::Beat(beat) => match self.probing.feed(&beat) {
+                Ok(fed) => Reply::said(fed + "\n"),
+                Err(Refused::Nobody(why) | Refused::NoWord(why)) => Reply::failed(why),
+            },
             Request::Failback { pool } => match self.desk.plan().inventory.pool(&pool) {
                 None => Reply::failed(format!("there is no pool `{pool}`")),
                 Some(_) => self.operate(Event::Failback { pool }),
@@ -437,7 +438,7 @@ async fn open_metrics(address: SocketAddr, calls: mpsc::Sender<Call>) {
     match control::HttpListener::open(address).await {
         Ok(listener) => {
             info!("metrics at http://{}/metrics", listener.address());
-            tokio::spawn(listener.serve(calls));
+            tokio::spawn(listener.show_pages(calls));
         }
         Err(error) => error!("no metrics: cannot listen on {address}: {error}"),
     }

@@ -210,6 +210,21 @@ pub enum Command {
         #[command(flatten)]
         endpoint: Endpoint,
     },
+    /// Say that an application lives, to the probe of a running server
+    ///
+    /// For cron jobs and applications on the same machine: the endpoint needs a monitor of type push, and goes down when
+    /// no beat came for its `within`. From elsewhere: POST /beat/ENDPOINT, on the port that [beats] opens.
+    Beat {
+        /// The endpoint that it serves
+        #[command(flatten)]
+        endpoint: Endpoint,
+        /// Only for this monitor [default: all of the endpoint that await beats]
+        #[arg(long, value_name = "NAME")]
+        monitor: Option<String>,
+        /// How much it wants of what it gets: up, drain, down, or a share as 75% [default: up]
+        #[arg(long, value_name = "WORD")]
+        say: Option<String>,
+    },
     /// Use the recovered members of a pool again (failback = "manual")
     Failback {
         /// The pool

@@ -1,5 +1,6 @@
 //! How a running server is asked and told: a local socket for explain, status and what an operator has to say, and
-//! a port for monitoring systems ([`HttpListener`]), which only read.
+//! two ports over HTTP ([`HttpListener`]): one for monitoring systems, which only read, and one for applications, which
+//! say that they live.
 //!
 //! On the socket, one JSON object a line each way, on a Unix socket that only its owner may open:
 //!
@@ -19,7 +20,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 pub use client::{ask, watch};
-pub use http::HttpListener;
+pub use http::{BeatKey, HttpListener, Refused};
 pub use server::{Call, Listener};
 
 use crate::health::Control;
@@ -44,6 +45,8 @@ pub enum Request {
         /// By name.
         pool: String,
     },
+    /// An application lives.
+    Beat(Beat),
     /// Read the files again.
     Reload,
     /// What it counts, as OpenMetrics text.
@@ -68,6 +71,18 @@ pub struct Explain {
     pub prefix: u8,
     /// The random number of the query.
     pub draw: u64,
+}
+
+/// A sign of life of an application.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beat {
+    /// The endpoint that it serves, by name.
+    pub endpoint: String,
+    /// The monitor that awaits it; `None`: all of that endpoint that await beats.
+    pub monitor: Option<String>,
+    /// The word that it says; `None`: `up`.
+    pub say: Option<String>,
 }
 
 /// Something that happened.

@@ -1,6 +1,9 @@
-//! The state file: what a restart starts from.
+//! A state file: what a restart starts from.
 //!
 //! ```text
+//!   health.state   verdicts and controls, of a server
+//!   beats.state    who has ever sent beats to this machine's probe
+//!
 //!   windrose-state 1 <crc32 of the rest, hex>\n
 //!   { ... JSON ... }
 //! ```
@@ -11,14 +14,18 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use crate::keeper::State;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-/// Where state is kept.
-#[derive(Clone, Debug)]
-pub struct StateFile {
+/// Where state of one kind is kept.
+#[derive(Debug)]
+pub struct StateFile<T> {
     directory: PathBuf,
+    name: &'static str,
+    holds: PhantomData<fn(T) -> T>,
 }
 
 /// Why there is no state to start from, though there was a file.
@@ -30,14 +37,31 @@ pub struct Unreadable {
     pub set_aside: Option<PathBuf>,
 }
 
-impl StateFile {
-    /// In this directory, which is made when it is first needed.
-    pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned() }
+impl<T> Clone for StateFile<T> {
+    fn clone(&self) -> Self {
+        Self::new(&self.directory, self.name)
+    }
+}
+
+impl<T> StateFile<T> {
+    /// `NAME.state` in this directory, which is made when it is first needed.
+    pub fn new(directory: &Path, name: &'static str) -> Self {
+        Self { directory: directory.to_owned(), name, holds: PhantomData }
     }
 
+    /// The file itself.
+    pub fn path(&self) -> PathBuf {
+        self.beside("")
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
+        self.directory.join(format!("{}.state{suffix}", self.name))
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> StateFile<T> {
     /// What was saved, if anything was. A file that cannot be used is set aside.
-    pub fn read(&self) -> Result<Option<State>, Unreadable> {
+    pub fn read(&self) -> Result<Option<T>, Unreadable> {
         let path = self.path();
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -45,7 +69,7 @@ impl StateFile {
             Err(error) => return Err(Unreadable { reason: error.to_string(), set_aside: None }),
         };
         decode(&bytes).map(Some).map_err(|reason| {
-            let aside = self.directory.join(FILE_DAMAGED);
+            let aside = self.beside(DAMAGED);
             let set_aside = fs::rename(&path, &aside).is_ok().then_some(aside);
             Unreadable { reason, set_aside }
         })
@@ -55,30 +79,25 @@ impl StateFile {
     ///
     /// # Errors
     /// Whatever the file system says; what was saved before is still there then.
-    pub fn write(&self, state: &State) -> io::Result<()> {
+    pub fn write(&self, state: &T) -> io::Result<()> {
         fs::create_dir_all(&self.directory)?;
-        let temporary = self.directory.join(FILE_TEMPORARY);
+        let temporary = self.beside(TEMPORARY);
         let mut file = File::create(&temporary)?;
         file.write_all(&encode(state)?)?;
         file.sync_all()?;
         fs::rename(&temporary, self.path())?;
         File::open(&self.directory)?.sync_all()
     }
-
-    /// The file itself.
-    pub fn path(&self) -> PathBuf {
-        self.directory.join(FILE)
-    }
 }
 
-fn encode(state: &State) -> io::Result<Vec<u8>> {
+fn encode<T: Serialize>(state: &T) -> io::Result<Vec<u8>> {
     let body = serde_json::to_vec(state)?;
     let mut bytes = format!("{MAGIC} {:08x}\n", crc32fast::hash(&body)).into_bytes();
     bytes.extend(body);
     Ok(bytes)
 }
 
-fn decode(bytes: &[u8]) -> Result<State, String> {
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     let end = bytes.iter().position(|&byte| byte == b'\n').ok_or("it is cut off")?;
     let (head, body) = (&bytes[..end], &bytes[end + 1..]);
     let sum = std::str::from_utf8(head)
@@ -92,16 +111,15 @@ fn decode(bytes: &[u8]) -> Result<State, String> {
     serde_json::from_slice(body).map_err(|error| error.to_string())
 }
 
-const FILE: &str = "health.state";
-const FILE_TEMPORARY: &str = "health.state.new";
-const FILE_DAMAGED: &str = "health.state.damaged";
+const TEMPORARY: &str = ".new";
+const DAMAGED: &str = ".damaged";
 const MAGIC: &str = "windrose-state 1";
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::health::{Agent, Control, Verdict};
-    use crate::keeper::SavedVerdict;
+    use crate::keeper::{SavedVerdict, State};
     use crate::model::Moment;
 
     fn some_state() -> State {
@@ -126,7 +144,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let directory = tempfile::tempdir().expect("a directory");
-        let file = StateFile::new(&directory.path().join("made/when/needed"));
+        let file = StateFile::new(&directory.path().join("made/when/needed"), "health");
         assert_eq!(file.read().expect("nothing yet"), None);
         file.write(&some_state()).expect("written");
         assert_eq!(file.read().expect("readable"), Some(some_state()));
@@ -135,13 +153,13 @@ mod tests {
     #[test]
     fn any_damage_is_noticed_and_set_aside() {
         let directory = tempfile::tempdir().expect("a directory");
-        let file = StateFile::new(directory.path());
+        let file = StateFile::<State>::new(directory.path(), "health");
         let whole = encode(&some_state()).expect("encoded");
         for at in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[at] ^= 0x21;
-            assert!(decode(&damaged).is_err(), "a flipped bit at {at}");
-            assert!(decode(&whole[..at]).is_err(), "cut off at {at}");
+            assert!(decode::<State>(&damaged).is_err(), "a flipped bit at {at}");
+            assert!(decode::<State>(&whole[..at]).is_err(), "cut off at {at}");
         }
         fs::write(file.path(), &whole[..whole.len() - 1]).expect("a file");
         let unreadable = file.read().expect_err("damaged");
@@ -152,9 +170,9 @@ mod tests {
     #[test]
     fn a_write_that_fails_leaves_the_old_state() {
         let directory = tempfile::tempdir().expect("a directory");
-        let file = StateFile::new(directory.path());
+        let file = StateFile::new(directory.path(), "health");
         file.write(&some_state()).expect("written");
-        fs::create_dir(directory.path().join(FILE_TEMPORARY)).expect("in the way");
+        fs::create_dir(directory.path().join("health.state.new")).expect("in the way");
         assert!(file.write(&State::default()).is_err());
         assert_eq!(file.read().expect("readable"), Some(some_state()));
     }

@@ -8,7 +8,8 @@ use domain::base::iana::Rcode;
 
 use super::Name;
 
-/// What to ask an endpoint, how to judge the reply, how often.
+/// What to ask an endpoint, how to judge the reply, how often. One that asks nothing, as beats come by themselves
+/// ([`Ask::Push`]), has its `within` for every time, and one failure or success is enough.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Monitor {
     /// As the operator wrote it.
@@ -103,6 +104,11 @@ pub enum Ask {
         /// What a good reply is.
         expect: ExpectDatagram,
     },
+    /// Nothing: the endpoint's application sends beats to the probes.
+    Push {
+        /// When none came for so long, it fails.
+        within: Duration,
+    },
 }
 
 impl Ask {
@@ -115,14 +121,23 @@ impl Ask {
             | Ask::Dns { port, .. }
             | Ask::Grpc { port, .. }
             | Ask::Udp { port, .. } => Some(*port),
-            Ask::Icmp { .. } => None,
+            Ask::Icmp { .. } | Ask::Push { .. } => None,
         }
     }
 
-    /// The header in which the endpoint says how much it wants, if it is asked.
-    pub fn agent(&self) -> Option<&str> {
+    /// Whether the endpoint may say how much it wants.
+    pub fn hears_words(&self) -> bool {
         match self {
-            Ask::Http { agent, .. } => agent.as_deref(),
+            Ask::Http { agent, .. } => agent.is_some(),
+            Ask::Push { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// For how long a beat is good, where beats are awaited and nobody is asked.
+    pub fn within(&self) -> Option<Duration> {
+        match self {
+            Ask::Push { within } => Some(*within),
             _ => None,
         }
     }
@@ -132,7 +147,7 @@ impl Ask {
         match self {
             Ask::Tls { tls, .. } => Some(tls),
             Ask::Http { tls, .. } | Ask::Grpc { tls, .. } => tls.as_ref(),
-            Ask::Tcp { .. } | Ask::Dns { .. } | Ask::Icmp { .. } | Ask::Udp { .. } => None,
+            Ask::Tcp { .. } | Ask::Dns { .. } | Ask::Icmp { .. } | Ask::Udp { .. } | Ask::Push { .. } => None,
         }
     }
 }

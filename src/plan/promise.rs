@@ -21,6 +21,9 @@
 //!   shorter than the interval is jittered as one.
 //! - The last one fails at most `timeout` after its start.
 //!
+//! Beats (`type = "push"`) are awaited, not asked for: the worst moment to die is right after one, and `within`
+//! later its silence is noticed.
+//!
 //! Probes that must agree watch at the same time, so that a quorum takes no longer than its slowest probe.
 //!
 //! The death of an endpoint that has addresses but no monitor is never noticed. One that is a host name is
@@ -38,7 +41,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::model::{EndpointId, Inventory, Monitor, MonitorId, Name, Reach, Use};
+use crate::model::{Ask, EndpointId, Inventory, Monitor, MonitorId, Name, Reach, Use};
 use crate::plan::{Plan, Steered};
 
 /// The longest time from the death of any monitored endpoint of a name until no resolver answers with it any
@@ -162,6 +165,9 @@ fn slower(a: Slowest, b: Slowest) -> Slowest {
 
 /// The longest time from the death of an endpoint to the end of the check that makes it down.
 pub fn detection(monitor: &Monitor) -> Duration {
+    if let Ask::Push { within } = monitor.ask {
+        return within;
+    }
     let Monitor { interval, recheck, timeout, fall, .. } = *monitor;
     let jittered = |pause: Duration| pause.saturating_add(pause / JITTER);
     let until_first = jittered(interval.max(recheck)).max(timeout);
@@ -177,12 +183,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::Ask;
 
     #[test]
     fn the_default_monitor_notices_a_silent_death_within_eleven_and_a_half_seconds() {
         let monitor = monitor(5_000, 2_000, 1_000, 3);
         assert_eq!(detection(&monitor), Duration::from_millis(5_500 + 2 * 2_000 + 2_000));
+    }
+
+    #[test]
+    fn the_silence_of_an_application_is_noticed_when_its_last_beat_is_good_no_more() {
+        let within = Duration::from_secs(90);
+        let monitor = Monitor { ask: Ask::Push { within }, ..monitor(90_000, 90_000, 90_000, 1) };
+        assert_eq!(detection(&monitor), within);
     }
 
     #[test]

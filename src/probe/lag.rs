@@ -59,6 +59,12 @@ impl Lag {
         Begun { at: Instant::now(), wall: SystemTime::now(), lost: self.lost() }
     }
 
+    /// Somebody was last heard then. Of a long silence only the end is looked at for lag: what this machine lost
+    /// before, a beat that it held up has made good since.
+    pub(super) fn silence(&self, at: Instant, wall: SystemTime) -> Begun {
+        Begun { at, wall, lost: self.lost() }
+    }
+
     /// Why the way in which a check ended now says nothing, if so.
     pub(super) fn voids(&self, begun: &Begun, timeout: Duration, outcome: &Outcome) -> Option<Late> {
         let span = Span {

@@ -11,9 +11,13 @@
 //! Whoever hears the reports never delays a check either: while nobody takes one, none is made, and the next
 //! one taken says what is held then.
 //!
+//! Monitors of the type `push` are the other way round: their targets await what [`Beats`] brings, and take no part in
+//! schedules.
+//!
 //! A probe mistrusts itself: a failure counts only if this machine was not late ([`lag`]), and if one of its
 //! references, if it has any, answers afterwards ([`references`]). What is void changes no opinion.
 
+mod beats;
 mod check;
 mod lag;
 mod references;
@@ -22,6 +26,8 @@ mod schedule;
 mod stats;
 mod target;
 
+pub use beats::{Awaited, Beats};
+pub use check::said_in;
 pub use run::run;
 pub use stats::{Counts, Stats};
 
@@ -29,9 +35,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::health::{Denied, Guard, Kind, Outcome};
+use crate::health::{Guard, Kind, Outcome};
 use crate::model::Monitor;
-use check::{Check, Trust};
+use check::{Check, NoCheck, Trust};
 
 /// What to check: the monitor and the address, by value, so that a probe needs no plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,13 +67,15 @@ pub struct Config {
     /// Addresses that answer whenever this probe's own network works: while none does, it has no opinion. Those
     /// that the guard denies never answer.
     pub references: Vec<SocketAddr>,
+    /// What applications send it.
+    pub beats: Arc<Beats>,
     /// Where it counts the checks that said nothing.
     pub stats: Arc<Stats>,
 }
 
 /// Runs one check now, outside of any schedule: for people and tests.
 ///
-/// A check that this machine cannot run, or must not, ends as [`Kind::Other`].
+/// A check that this machine cannot run, or must not, and one that asks nothing, ends as [`Kind::Other`].
 pub async fn check_once(assignment: &Assignment, guard: &Guard) -> Outcome {
     let not_run = |reason| Outcome {
         kind: Kind::Other,
@@ -78,12 +86,13 @@ pub async fn check_once(assignment: &Assignment, guard: &Guard) -> Outcome {
     };
     match prepare(vec![assignment.clone()], guard).await.remove(0) {
         Ok(check) => check.run().await.unwrap_or_else(|trouble| not_run(trouble.reason)),
-        Err(denied) => not_run(format!("{} is {denied}", assignment.address).into()),
+        Err(NoCheck::Denied(denied)) => not_run(format!("{} is {denied}", assignment.address).into()),
+        Err(NoCheck::Awaited { .. }) => not_run("nobody is asked: beats are awaited".into()),
     }
 }
 
 /// Makes the checks for assignments, in their order. Root certificates are read anew, once for all of them.
-async fn prepare(assignments: Vec<Assignment>, guard: &Guard) -> Vec<Result<Check, Denied>> {
+async fn prepare(assignments: Vec<Assignment>, guard: &Guard) -> Vec<Result<Check, NoCheck>> {
     let guard = guard.clone();
     let making = tokio::task::spawn_blocking(move || {
         let mut trust = Trust::new();

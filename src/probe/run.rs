@@ -12,7 +12,8 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
-use super::check::Check;
+use super::beats::Awaited;
+use super::check::{Check, NoCheck};
 use super::lag::Lag;
 use super::references::References;
 use super::schedule::{self, Schedule};
@@ -129,8 +130,10 @@ impl Probe {
         for assignment in assignments.iter().filter(|assignment| seen.insert(key(assignment))) {
             match before.remove(&key(assignment)) {
                 Some(watched) if stays(&watched.assignment, assignment) => self.watched.push(watched),
-                Some(watched) => starting.push((assignment.clone(), watched.target.adopt(assignment))),
-                None => {
+                Some(watched) if awaits_beats(&watched.assignment) == awaits_beats(assignment) => {
+                    starting.push((assignment.clone(), watched.target.adopt(assignment)));
+                }
+                _ => {
                     starting.push((assignment.clone(), Target::new(assignment, self.shared.clock.now())));
                 }
             }
@@ -139,12 +142,17 @@ impl Probe {
         drop(before);
         let assignments = starting.iter().map(|(assignment, _)| assignment.clone()).collect();
         let checks = prepare(assignments, &self.config.guard).await;
-        tell_denied(
-            starting.iter().zip(&checks).filter_map(|((to, _), check)| Some((to, check.as_ref().err()?))),
-        );
+        tell_denied(starting.iter().zip(&checks).filter_map(|((to, _), check)| match check {
+            Err(NoCheck::Denied(denied)) => Some((to, denied)),
+            _ => None,
+        }));
         for ((assignment, target), check) in starting.into_iter().zip(checks) {
             let target = Arc::new(target);
-            let task = check.ok().map(|check| self.start(&assignment, &target, check, fresh));
+            let task = match check {
+                Ok(check) => Some(self.start(&assignment, &target, check, fresh)),
+                Err(NoCheck::Awaited { within }) => Some(self.listen(&assignment, &target, within)),
+                Err(NoCheck::Denied(_)) => None,
+            };
             self.watched.push(Watched { assignment, target, task });
         }
     }
@@ -161,6 +169,13 @@ impl Probe {
         };
         let checking = Arc::clone(target).keep_checking(check, schedule, due, Arc::clone(&self.shared));
         tokio::spawn(checking).abort_handle()
+    }
+
+    fn listen(&self, assignment: &Assignment, target: &Arc<Target>, within: Duration) -> AbortHandle {
+        let from = Awaited { monitor: assignment.monitor.name.clone(), address: assignment.address };
+        let beats = self.config.beats.listen(&from);
+        let listening = Arc::clone(target).keep_listening(within, beats, Arc::clone(&self.shared));
+        tokio::spawn(listening).abort_handle()
     }
 
     fn report(&mut self) -> Report {
@@ -191,6 +206,11 @@ fn tell_denied<'a>(mut denied: impl Iterator<Item = (&'a Assignment, &'a Denied)
 /// What makes a target the same under another set of assignments.
 fn key(assignment: &Assignment) -> (Box<str>, IpAddr) {
     (assignment.monitor.name.clone(), assignment.address)
+}
+
+/// Whether nobody is asked there. What is held of one that is asked says nothing of one that sends beats.
+fn awaits_beats(assignment: &Assignment) -> bool {
+    assignment.monitor.ask.within().is_some()
 }
 
 /// Whether the task of a target can go on as it is.
@@ -291,6 +311,7 @@ mod tests {
             concurrency,
             guard: Guard::new(vec!["127.0.0.128/25".parse().unwrap()]),
             references: Vec::new(),
+            beats: Arc::default(),
             stats: Arc::default(),
         }
     }

@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
+use super::beats::Beat;
 use super::check::{Check, NotRun};
 use super::lag::{Begun, Lag, Late};
 use super::references::References;
@@ -97,7 +98,7 @@ impl Target {
     pub(super) fn adopt(&self, assignment: &Assignment) -> Self {
         let mut held = self.held().clone();
         held.tracker.adopt((&*assignment.monitor).into());
-        if assignment.monitor.ask.agent().is_none() {
+        if !assignment.monitor.ask.hears_words() {
             held.agent = None;
         }
         Self::holding(assignment, held)
@@ -137,6 +138,48 @@ impl Target {
             let said = self.weigh(&begun, ended, &shared).await;
             let pause = self.learn(begun.at, said, &shared);
             due = schedule.after(begun.at, pause);
+        }
+    }
+
+    /// Follows what it sends by itself, until nobody awaits that any more.
+    pub(super) async fn keep_listening(
+        self: Arc<Self>,
+        within: Duration,
+        mut beats: watch::Receiver<Option<Beat>>,
+        shared: Arc<Shared>,
+    ) {
+        loop {
+            let last = *beats.borrow_and_update();
+            let more = tokio::select! {
+                biased;
+                more = beats.changed() => more,
+                () = self.hear(last, within, &shared) => beats.changed().await,
+            };
+            if more.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// What the last beat says, and the silence that follows it. Ends when there is no more to learn from either.
+    async fn hear(&self, last: Option<Beat>, within: Duration, shared: &Shared) {
+        let Some(beat) = last else { return };
+        let (mut since, mut wall) = (beat.at, beat.wall);
+        if beat.word.is_some() && beat.at.elapsed() < within {
+            self.learn(since, Ok(heard(Kind::Ok, None, beat.word)), shared);
+        }
+        loop {
+            sleep_until(since + within).await;
+            let silence = format!("no beat within {within:?}");
+            let silent = heard(Kind::Timeout, Some(silence.into()), None);
+            let said = self.weigh(&shared.lag.silence(since, wall), Ok(silent), shared).await;
+            let is_void = said.is_err();
+            self.learn(since, said, shared);
+            if !is_void {
+                return;
+            }
+            // What may have come was perhaps lost on this side: from now on it would not be.
+            (since, wall) = (Instant::now(), SystemTime::now());
         }
     }
 
@@ -228,6 +271,11 @@ impl Target {
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is learned from somebody who was not asked.
+fn heard(kind: Kind, detail: Option<Box<str>>, agent: Option<Agent>) -> Outcome {
+    Outcome { kind, rtt: None, detail, certificate_end: None, agent }
 }
 
 impl Held {

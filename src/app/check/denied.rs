@@ -3,6 +3,7 @@
 use crate::app::probing;
 use crate::health::Guard;
 use crate::load::Site;
+use crate::model::{Target, TargetId};
 use crate::plan::Plan;
 use crate::spec::Diagnostic;
 
@@ -14,8 +15,16 @@ pub(super) fn warnings(site: &Site, plan: &Plan) -> Vec<Diagnostic> {
 fn denied(guard: &Guard, plan: &Plan) -> Vec<Diagnostic> {
     let inventory = &plan.inventory;
     let of_endpoint = |endpoint: &crate::model::Endpoint| {
-        let targets = endpoint.targets.iter().filter_map(|of_family| of_family.first());
-        let addresses = targets.map(|target| inventory.targets[target.index()].address);
+        // Whoever sends beats is not connected to.
+        let is_asked = |target: &&Target| inventory.monitors[target.monitor.index()].ask.within().is_none();
+        let of_family = |targets: &Vec<TargetId>| {
+            targets
+                .iter()
+                .map(|id| &inventory.targets[id.index()])
+                .find(is_asked)
+                .map(|target| target.address)
+        };
+        let addresses = endpoint.targets.iter().filter_map(of_family);
         let refused = addresses.filter_map(|address| Some((address, guard.admit(address).err()?)));
         refused.map(|(address, why)| (endpoint.name.clone(), address, why)).collect::<Vec<_>>()
     };

@@ -128,6 +128,7 @@ fn start_probe(desk: &Desk) -> (watch::Sender<Arc<[probe::Assignment]>>, mpsc::R
         concurrency: 16,
         guard: Guard::default(),
         references: Vec::new(),
+        beats: Arc::default(),
         stats: Arc::default(),
     };
     let (sender, receiver) = watch::channel(assignments(desk.plan()));

@@ -7,6 +7,7 @@ use crate::health::Guard;
 use crate::model::{
     Coordinates, Endpoint, EndpointId, Family, Flap, MapId, MonitorId, Reach, RegionId, Target, TargetId,
 };
+use crate::plan::compile::beats::Awaited;
 use crate::plan::compile::groups;
 use crate::plan::compile::maps::Maps;
 use crate::plan::compile::monitors::{Monitors, Watch};
@@ -45,6 +46,7 @@ pub fn compile<'s>(
     let mut table = Vec::new();
     let mut cnames = Vec::new();
     let mut targets = Targets::default();
+    let mut awaited = Awaited::default();
     for written in Written::all(files, |file| &file.endpoints) {
         let spec = written.value;
         serving.define("endpoint", &written, Pick::Endpoint(EndpointId::at(table.len())), found);
@@ -55,7 +57,9 @@ pub fn compile<'s>(
         let name_of = |id: MonitorId| monitors.table[id.index()].name.clone();
         let (checks, needs) = groups::unfold(&watches, &monitors.groups, name_of);
         let reach = reach(&written, found);
-        refuse_denied(&written, &checks, found);
+        let asks = |id: &MonitorId| monitors.table[id.index()].ask.within().is_none();
+        refuse_denied(&written, checks.iter().any(asks), found);
+        awaited.add(&written, &checks, &monitors.table, found);
         table.push(Endpoint {
             name: written.name.value.as_str().into(),
             region,
@@ -100,8 +104,8 @@ fn reach(written: &Written<'_, EndpointSpec>, found: &mut Vec<Diagnostic>) -> Re
 }
 
 /// No probe connects to some addresses: what is there cannot be checked, and is no endpoint.
-fn refuse_denied(written: &Written<'_, EndpointSpec>, monitors: &[MonitorId], found: &mut Vec<Diagnostic>) {
-    if monitors.is_empty() {
+fn refuse_denied(written: &Written<'_, EndpointSpec>, is_asked: bool, found: &mut Vec<Diagnostic>) {
+    if !is_asked {
         return;
     }
     let EndpointSpec { ipv4, ipv6, .. } = written.value;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::EndpointId;
+use crate::model::{EndpointId, Monitor};
 use crate::plan::compile::names::Site;
 use crate::plan::promise::{self, Promise};
 use crate::plan::{Plan, Steered, SteeredId};
@@ -51,10 +51,21 @@ fn broken(promise: &Promise, plan: &Plan, rto: Duration, site: &Site<'_>) -> Dia
     let monitor = &plan.inventory.monitors[promise.monitor.index()];
     let endpoint = &plan.inventory.endpoints[promise.endpoint.index()];
     let hint = format!(
-        "{promise}; monitor `{}` of endpoint `{}` is the slowest: interval {:?}, timeout {:?}, recheck {:?}, fall {}",
-        monitor.name, endpoint.name, monitor.interval, monitor.timeout, monitor.recheck, monitor.fall
+        "{promise}; monitor `{}` of endpoint `{}` is the slowest: {}",
+        monitor.name,
+        endpoint.name,
+        pace(monitor)
     );
     Diagnostic::error("rto", site.place(), message).hint(hint)
+}
+
+/// The settings by which a monitor is as slow as it is.
+fn pace(monitor: &Monitor) -> String {
+    let Monitor { interval, timeout, recheck, fall, .. } = monitor;
+    match monitor.ask.within() {
+        Some(within) => format!("within {within:?}"),
+        None => format!("interval {interval:?}, timeout {timeout:?}, recheck {recheck:?}, fall {fall}"),
+    }
 }
 
 #[cfg(test)]

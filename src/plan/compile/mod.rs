@@ -18,6 +18,7 @@
 //! an error: what is wrong is left out or given its default, so that the operator sees everything at
 //! once. A plan comes out only if no step found an error.
 
+mod beats;
 mod beside;
 mod chains;
 mod debug;

@@ -62,16 +62,31 @@ pub fn compile<'s>(files: &'s [SteeringFile], found: &mut Vec<Diagnostic>) -> Mo
 
 fn monitor(written: &Written<'_, MonitorSpec>, ask: Ask) -> Monitor {
     let spec = written.value;
+    let name = written.name.value.as_str().into();
+    let quorum = or(&spec.quorum, QUORUM);
+    if let Ask::Push { within } = ask {
+        // One beat says that it lives, and one silence that it does not.
+        return Monitor {
+            name,
+            ask,
+            interval: within,
+            timeout: within,
+            recheck: within,
+            fall: 1,
+            rise: 1,
+            quorum,
+        };
+    }
     let interval = or(&spec.interval, INTERVAL);
     Monitor {
-        name: written.name.value.as_str().into(),
+        name,
         ask,
         interval,
         timeout: or(&spec.timeout, TIMEOUT),
         recheck: or(&spec.recheck, RECHECK.min(interval)),
         fall: or(&spec.fall, FALL),
         rise: or(&spec.rise, RISE),
-        quorum: or(&spec.quorum, QUORUM),
+        quorum,
     }
 }
 
@@ -93,6 +108,7 @@ fn ask(written: &Written<'_, MonitorSpec>, found: &mut Vec<Diagnostic>) -> Optio
             service: text(&spec.service).unwrap_or_default(),
         },
         MonitorKind::Udp => udp_ask(written, port, found),
+        MonitorKind::Push => Ask::Push { within: within(written, found) },
         MonitorKind::Group => return None,
     })
 }
@@ -105,7 +121,7 @@ fn port(written: &Written<'_, MonitorSpec>, found: &mut Vec<Diagnostic>) -> u16 
         (None, MonitorKind::Http) => 80,
         (None, MonitorKind::Https | MonitorKind::Tls) => 443,
         (None, MonitorKind::Dns) => 53,
-        (None, MonitorKind::Icmp | MonitorKind::Group) => 0,
+        (None, MonitorKind::Icmp | MonitorKind::Group | MonitorKind::Push) => 0,
         (None, kind @ (MonitorKind::Tcp | MonitorKind::Udp | MonitorKind::Grpc)) => {
             let message = format!("monitor `{}` does not say which port to connect to", written.name.value);
             let hint = format!("add `port = ...`: {} has no usual port", kind.word());
@@ -210,13 +226,24 @@ fn udp_ask(written: &Written<'_, MonitorSpec>, port: u16, found: &mut Vec<Diagno
     Ask::Udp { port, send: send.into(), expect }
 }
 
+/// There is no usual one: only who sends the beats knows how often.
+fn within(written: &Written<'_, MonitorSpec>, found: &mut Vec<Diagnostic>) -> Duration {
+    written.value.within.as_ref().map(|within| within.value).unwrap_or_else(|| {
+        let name = &written.name.value;
+        let message = format!("monitor `{name}` does not say for how long a beat is good");
+        let hint = "add `within = \"90s\"`: three times the pause between two beats, so that two may be lost";
+        found.push(Diagnostic::error("no-within", written.named(), message).hint(hint));
+        Duration::ZERO
+    })
+}
+
 fn refuse_keys_of_other_types(written: &Written<'_, MonitorSpec>, found: &mut Vec<Diagnostic>) {
     use MonitorKind::*;
     let spec = written.value;
     let kind = spec.kind.value;
     let (http, dns, udp) = (matches!(kind, Http | Https), kind == Dns, kind == Udp);
     let tls = matches!(kind, Https | Tls | Grpc);
-    let checks = kind != Group;
+    let checks = !matches!(kind, Group | Push);
     let header = spec.headers.first().map(|(name, _)| std::slice::from_ref(name)).unwrap_or_default();
     let expect = &spec.expect;
     let keys = [
@@ -241,7 +268,8 @@ fn refuse_keys_of_other_types(written: &Written<'_, MonitorSpec>, found: &mut Ve
         Key::one("recheck", &spec.recheck, checks),
         Key::one("fall", &spec.fall, checks),
         Key::one("rise", &spec.rise, checks),
-        Key::one("quorum", &spec.quorum, checks),
+        Key::one("quorum", &spec.quorum, kind != Group),
+        Key::one("within", &spec.within, kind == Push),
         Key::many("expect.status", &expect.status, http),
         Key::one("expect.body", &expect.body, http || udp),
         Key::one("expect.prefix_hex", &expect.prefix_hex, udp),
@@ -419,6 +447,28 @@ mod tests {
         };
         assert_eq!(without(""), ["nothing-to-send"]);
         assert_eq!(without("send = \"a\"\nsend_hex = \"01\""), ["two-kinds"]);
+    }
+
+    #[test]
+    fn beats_have_their_one_time_and_one_of_them_is_enough() {
+        let job = monitor("type = \"push\"\nwithin = \"90s\"\nquorum = \"50%\"");
+        let within = Duration::from_secs(90);
+        assert_eq!((&job.ask, job.ask.within()), (&Ask::Push { within }, Some(within)));
+        assert_eq!((job.interval, job.timeout, job.recheck), (within, within, within));
+        assert_eq!((job.fall, job.rise, job.quorum), (1, 1, 50));
+    }
+
+    #[test]
+    fn whoever_awaits_beats_must_say_for_how_long_and_nothing_of_checks() {
+        let codes =
+            |settings: &str| compile(&format!("[monitors.job]\ntype = \"push\"\n{settings}\n")).codes();
+        assert_eq!(codes(""), ["no-within"]);
+        let within = "within = \"90s\"";
+        for key in
+            ["interval = \"5s\"", "timeout = \"2s\"", "recheck = \"1s\"", "fall = 2", "rise = 2", "port = 1"]
+        {
+            assert_eq!(codes(&format!("{within}\n{key}")), ["misplaced-key"], "{key}");
+        }
     }
 
     #[test]

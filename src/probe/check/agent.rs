@@ -1,4 +1,4 @@
-//! What an endpoint says of itself in a header of its reply, in the words of HAProxy's agent-check.
+//! What an endpoint says of itself in a header of its reply, or in a beat, in the words of HAProxy's agent-check.
 //!
 //! | word | means |
 //! |---|---|
@@ -16,9 +16,14 @@ use crate::health::Agent;
 /// The word in the values of the header; without one it is [`Agent::Up`].
 pub(super) fn said<'v>(values: impl IntoIterator<Item = &'v HeaderValue>) -> Agent {
     let texts = values.into_iter().filter_map(|value| value.to_str().ok());
-    let before_the_reason = texts.filter_map(|text| text.split('#').next());
-    let words = before_the_reason.flat_map(|text| text.split([' ', '\t', ',']));
-    words.filter_map(word).min_by_key(|word| left(*word)).unwrap_or(Agent::Up)
+    texts.filter_map(said_in).min_by_key(|word| left(*word)).unwrap_or(Agent::Up)
+}
+
+/// The word in a text, if there is one.
+pub fn said_in(text: &str) -> Option<Agent> {
+    let before_the_reason = text.split('#').next()?;
+    let words = before_the_reason.split(|c: char| c.is_ascii_whitespace() || c == ',');
+    words.filter_map(word).min_by_key(|word| left(*word))
 }
 
 fn word(text: &str) -> Option<Agent> {

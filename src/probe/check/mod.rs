@@ -34,6 +34,7 @@ mod tls;
 mod trouble;
 mod udp;
 
+pub use agent::said_in;
 pub(super) use connect::answers;
 pub(super) use tls::Trust;
 pub(super) use trouble::NotRun;
@@ -78,6 +79,18 @@ enum Steps {
     Udp(Box<Datagram>),
 }
 
+/// Why an assignment comes to no check.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum NoCheck {
+    /// The probe must not connect there.
+    Denied(Denied),
+    /// The application sends beats by itself.
+    Awaited {
+        /// For how long each is good.
+        within: Duration,
+    },
+}
+
 /// What a check learns on the way, whatever comes of it.
 #[derive(Debug, Default)]
 struct Seen {
@@ -101,12 +114,13 @@ impl Check {
     /// Reads root certificates if the monitor needs them (once per `trust`), so it may block.
     ///
     /// # Errors
-    /// The probe does not connect to such an address.
-    pub(super) fn new(assignment: &Assignment, guard: &Guard, trust: &mut Trust) -> Result<Self, Denied> {
+    /// There is nothing to ask, or the probe does not connect to such an address.
+    pub(super) fn new(assignment: &Assignment, guard: &Guard, trust: &mut Trust) -> Result<Self, NoCheck> {
         let monitor = &assignment.monitor;
         // ICMP has no ports.
         let address = SocketAddr::new(assignment.address, monitor.ask.port().unwrap_or(0));
-        let to = Permitted::by(guard, address)?;
+        // Where nobody is asked, nothing needs to be permitted.
+        let to = Permitted::by(guard, address).map_err(NoCheck::Denied);
         let steps = match &monitor.ask {
             Ask::Tcp { .. } => Steps::Tcp,
             Ask::Tls { tls, .. } => Steps::Tls(Handshake::new(tls, address.ip(), trust)),
@@ -116,7 +130,7 @@ impl Check {
                 let authority = &http::authority(host.as_deref(), address, tls.is_some());
                 let wording = Wording { method, path, authority, headers };
                 let agent = agent.as_deref();
-                Steps::Http(Box::new(Exchange::new(to, handshake, &wording, expect, agent)))
+                Steps::Http(Box::new(Exchange::new(to?, handshake, &wording, expect, agent)))
             }
             Ask::Dns { name, record, transport, recursion_desired, expect, .. } => {
                 Steps::Dns(Box::new(Query::new(name, *record, *transport, *recursion_desired, expect)))
@@ -129,8 +143,9 @@ impl Check {
                 Steps::Grpc(Box::new(HealthCall::new(handshake, &authority, service)))
             }
             Ask::Udp { send, expect, .. } => Steps::Udp(Box::new(Datagram::new(send, expect))),
+            Ask::Push { within } => return Err(NoCheck::Awaited { within: *within }),
         };
-        Ok(Self { to, timeout: monitor.timeout, steps })
+        Ok(Self { to: to?, timeout: monitor.timeout, steps })
     }
 
     /// Runs once, within the monitor's `timeout` from connect to the last byte that is needed.

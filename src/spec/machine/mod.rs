@@ -35,6 +35,8 @@ pub struct Machine {
     pub probe: Probe,
     /// `[control]`
     pub control: Control,
+    /// `[beats]`
+    pub beats: Beats,
     /// `[notify]`; `None`: nobody is told over HTTP.
     pub notify: Option<Notify>,
     /// `[fleet]`; `None`: one machine alone.
@@ -91,6 +93,15 @@ pub struct Control {
     pub listen: Option<SocketAddr>,
 }
 
+/// `[beats]`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Beats {
+    /// `listen`: where applications say over HTTP that they live; `None`: nowhere.
+    pub listen: Option<SocketAddr>,
+    /// `key_file`: a file with what they must say to be heard; `None`: everybody is.
+    pub key_file: Option<String>,
+}
+
 impl Default for Machine {
     fn default() -> Self {
         Self {
@@ -114,6 +125,7 @@ impl Default for Machine {
             geo: Geo { databases: None, max_age: Duration::from_secs(180 * 24 * 60 * 60) },
             probe: Probe::default(),
             control: Control { socket: None, listen: None },
+            beats: Beats::default(),
             notify: None,
             fleet: None,
         }
@@ -142,6 +154,8 @@ fn machine(table: &mut Table<'_>) -> Machine {
         geo: table.section(key("geo", "What tells where clients are."), geo),
         probe: table.section(key("probe", "The checks that run from this machine."), probe::probe),
         control: table.section(key("control", "How this machine is asked and told."), control),
+        beats: table
+            .section(key("beats", "How applications say that they live, for monitors of type push."), beats),
         notify: None,
         fleet: None,
     };
@@ -246,6 +260,22 @@ fn control(table: &mut Table<'_>) -> Control {
     }
 }
 
+fn beats(table: &mut Table<'_>) -> Beats {
+    let listen = key("listen", "Address and port for beats over HTTP; if absent, none is opened.");
+    let key_file =
+        key("key_file", "A file with the key that each beat must carry; if absent, none is asked for.");
+    let listen = table.optional(listen, BEATS_LISTENER);
+    let key_file = table.optional(key_file, TEXT);
+    if let Some(key_file) = key_file.as_ref().filter(|_| listen.is_none()) {
+        let problem = Problem::new(MISSING_KEY, "`listen` is missing");
+        table.error(
+            key_file.span.clone(),
+            problem.hint("add `listen = \"127.0.0.1:5381\"`: the key is for that port"),
+        );
+    }
+    Beats { listen: value(listen), key_file: value(key_file) }
+}
+
 fn value<T>(written: Option<Spanned<T>>) -> Option<T> {
     written.map(|written| written.value)
 }
@@ -266,6 +296,13 @@ const CONTROL_LISTENER: Written<SocketAddr> = Written {
     expects: "an address and a port, as \"127.0.0.1:5380\" or \"[::1]:5380\"",
     pattern: LISTENER_PATTERN,
     parse: |text| listener(text, CONTROL_PORT, CONTROL_PORT),
+};
+
+/// An address to listen on for beats.
+const BEATS_LISTENER: Written<SocketAddr> = Written {
+    expects: "an address and a port, as \"127.0.0.1:5381\" or \"[::1]:5381\"",
+    pattern: LISTENER_PATTERN,
+    parse: |text| listener(text, BEATS_PORT, BEATS_PORT),
 };
 
 /// Ends with a port.
@@ -293,6 +330,8 @@ const EVERYBODY: &[&str] = &["0.0.0.0/0", "::/0"];
 const DNS_PORT: u16 = 53;
 
 const CONTROL_PORT: u16 = 5380;
+
+const BEATS_PORT: u16 = 5381;
 
 /// More threads than any machine has cores for.
 const WORKERS_MAX: i64 = 1024;
@@ -402,7 +441,7 @@ mod tests {
         let (machine, diagnostics) = read(
             "zones = \"/srv/zones\"\n[machine]\nname = \"ns1\"\nregion = \"eu\"\n[dns]\nlisten = \"0.0.0.0:53\"\n\
              workers = 2\nclient_subnet = false\nclient_subnet_from = [\"192.0.2.0/24\", \"::1\"]\n\
-             tcp_idle = \"1m30s\"\n[geo]\ndatabases = [\"city.mmdb\", \"asn.mmdb\"]\nmax_age = \"30d\"\n[control]\nsocket = \"w.sock\"\nlisten = \"[::1]:5380\"\n",
+             tcp_idle = \"1m30s\"\n[geo]\ndatabases = [\"city.mmdb\", \"asn.mmdb\"]\nmax_age = \"30d\"\n[control]\nsocket = \"w.sock\"\nlisten = \"[::1]:5380\"\n[beats]\nlisten = \"127.0.0.1:5381\"\nkey_file = \"beats.key\"\n",
         );
         assert_eq!(diagnostics, []);
         assert_eq!(machine.zones, "/srv/zones");
@@ -416,6 +455,11 @@ mod tests {
         assert_eq!(machine.geo.max_age, 30 * DAY);
         assert_eq!(machine.control.socket.as_deref(), Some("w.sock"));
         assert_eq!(machine.control.listen, Some(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 5380))));
+        let beats = Beats {
+            listen: Some(SocketAddr::from(([127, 0, 0, 1], 5381))),
+            key_file: Some("beats.key".into()),
+        };
+        assert_eq!(machine.beats, beats);
         assert_eq!(machine.probe, Machine::default().probe);
     }
 
@@ -431,6 +475,13 @@ mod tests {
         let codes: Vec<&str> = diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
         assert_eq!(codes, ["out-of-range", "bare-number"]);
         assert_eq!(machine.dns, Dns { workers: 2, ..Machine::default().dns });
+    }
+
+    #[test]
+    fn a_key_for_beats_needs_a_port_to_guard() {
+        let (machine, diagnostics) = read("[beats]\nkey_file = \"beats.key\"\n");
+        assert_eq!(diagnostics.iter().map(|found| found.code).collect::<Vec<_>>(), ["missing-key"]);
+        assert_eq!(machine.beats.listen, None);
     }
 
     proptest! {

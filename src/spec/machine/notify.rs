@@ -145,7 +145,7 @@ pub(super) fn notify(table: &mut Table<'_>) -> Option<Notify> {
 }
 
 const FORMAT: Word<NotifyFormat> =
-    Word { what: "format", words: &[("json", NotifyFormat::Json), ("text", NotifyFormat::Text)], later: &[] };
+    Word { what: "format", words: &[("json", NotifyFormat::Json), ("text", NotifyFormat::Text)] };
 
 /// All but the test, which nobody could want to be without.
 const EVENTS: Word<EventChoice> = Word {
@@ -166,7 +166,6 @@ const EVENTS: Word<EventChoice> = Word {
         EventKind::Reloaded.choice(),
         EventKind::ReloadRefused.choice(),
     ],
-    later: &[],
 };
 
 /// Where to post. Not repeated when it is wrong: whoever knows such an address can post there.

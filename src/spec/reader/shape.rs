@@ -358,8 +358,6 @@ pub struct Word<T: 'static> {
     pub what: &'static str,
     /// The words and what they become.
     pub words: &'static [(&'static str, T)],
-    /// Words that only a later release will know.
-    pub later: &'static [&'static str],
 }
 
 impl<T: Copy> Word<T> {
@@ -368,10 +366,6 @@ impl<T: Copy> Word<T> {
             return Ok(*value);
         }
         let what = self.what;
-        if self.later.contains(&text) {
-            let message = format!("{what} `{text}` is not available in this release");
-            return Err(Problem::new("not-available", message).hint(self.choice()));
-        }
         let problem = Problem::new("unknown-word", format!("there is no {what} `{text}`"));
         Err(match did_you_mean(text, self.words.iter().map(|(word, _)| *word)) {
             Some(close) => problem.hint(format!("did you mean `{close}`?")),

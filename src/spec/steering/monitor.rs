@@ -55,6 +55,8 @@ pub struct MonitorSpec {
     pub monitors: Vec<Spanned<String>>,
     /// `need`, group only.
     pub need: Option<Spanned<NeedSpec>>,
+    /// `within`, push only: for how long a beat is good; required there.
+    pub within: Option<Spanned<Duration>>,
     /// `expect = { ... }`
     pub expect: ExpectSpec,
     /// `tls = { ... }`, https, tls and grpc; for grpc its presence means TLS.
@@ -94,6 +96,8 @@ pub enum MonitorKind {
     Udp,
     /// Other monitors, of which so many must pass.
     Group,
+    /// Beats that the application sends by itself.
+    Push,
 }
 
 /// How many monitors of a group must pass.
@@ -186,6 +190,10 @@ pub(super) fn monitor(table: &mut Table<'_>) -> Option<MonitorSpec> {
         ),
         monitors: table.list(key("monitors", "group: its parts."), NAME),
         need: table.optional(key("need", "group: how many of its parts must pass."), HowMany),
+        within: table.optional(
+            key("within", "push: when no beat came for so long, it is down."),
+            Time::within(WITHIN_MIN..=WITHIN_MAX),
+        ),
         expect: table.section(key("expect", "What a good reply is."), expect),
         tls: table
             .optional(key("tls", "How the certificate is judged. For grpc: that TLS is used."), TableOf(tls)),
@@ -260,12 +268,12 @@ const MONITOR_KIND: Word<MonitorKind> = Word {
         ("grpc", MonitorKind::Grpc),
         ("udp", MonitorKind::Udp),
         ("group", MonitorKind::Group),
+        ("push", MonitorKind::Push),
     ],
-    later: &["push"],
 };
 
 const TRANSPORT: Word<Transport> =
-    Word { what: "transport", words: &[("udp", Transport::Udp), ("tcp", Transport::Tcp)], later: &[] };
+    Word { what: "transport", words: &[("udp", Transport::Udp), ("tcp", Transport::Tcp)] };
 
 /// Those that a healthy server may answer with on purpose; the first is what most mean.
 const RCODE: Word<Rcode> = Word {
@@ -279,7 +287,6 @@ const RCODE: Word<Rcode> = Word {
         ("FORMERR", Rcode::FORMERR),
         ("NOTAUTH", Rcode::NOTAUTH),
     ],
-    later: &[],
 };
 
 const STATUS_DEFAULT: &[&str] = &["200-299"];
@@ -303,6 +310,12 @@ const TIMEOUT_MIN: Duration = Duration::from_millis(10);
 
 /// Nobody waits longer.
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
+
+/// Closer beats are load.
+const WITHIN_MIN: Duration = Duration::from_secs(1);
+
+/// Whoever shows life more seldom is no part of an answer within minutes: a weekly job is the slowest.
+const WITHIN_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// With more results in a row asked for, nothing would ever turn.
 pub(super) const IN_A_ROW_MAX: i64 = 100;

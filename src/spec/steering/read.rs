@@ -324,7 +324,6 @@ const POLICY: Word<Policy> = Word {
         ("geo", Policy::Geo),
         ("all", Policy::All),
     ],
-    later: &[],
 };
 
 const ON_DOWN: Word<OnDown> = Word {
@@ -335,7 +334,6 @@ const ON_DOWN: Word<OnDown> = Word {
         ("nodata", OnDown::NoData),
         ("servfail", OnDown::ServFail),
     ],
-    later: &[],
 };
 
 /// The map that pools go by unless they say otherwise.

@@ -300,7 +300,7 @@ impl Shape for HowMany {
 }
 
 const NEED: Word<NeedSpec> =
-    Word { what: "`need`", words: &[("all", NeedSpec::All), ("any", NeedSpec::Any)], later: &[] };
+    Word { what: "`need`", words: &[("all", NeedSpec::All), ("any", NeedSpec::Any)] };
 
 /// When a member that recovered is used again.
 pub struct Returning;

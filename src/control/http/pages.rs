@@ -2,103 +2,29 @@
 //!
 //! ```text
 //!   GET /metrics  /status  /healthz
-//!     accept --a place of CONNECTIONS_MAX--> one request --page, at most KEPT_FOR old--> one reply, closed
-//!                                                           `--Call--> whoever serves, one at a time a page
+//!     a request --page, at most KEPT_FOR old--> a reply
+//!                `--Call--> whoever serves, one at a time a page
 //! ```
 //!
 //! A storm of requests costs the one who serves one call a second and page: the rest is answered with what was
-//! said just now, the same bytes for all. A connection carries one exchange, and is cut off when that takes too long.
+//! said just now, the same bytes for all.
 
-use std::convert::Infallible;
-use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::header::HeaderValue;
 use hyper::{Method, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, timeout};
 
-use super::server::{ACCEPT_PAUSE, Call, call};
+use super::super::server::{Call, call};
+use super::{TEXT, not_allowed, plain, response};
 use crate::control::{Reply, Request};
-
-/// The port, open.
-#[derive(Debug)]
-pub struct HttpListener {
-    listener: TcpListener,
-    address: SocketAddr,
-}
-
-impl HttpListener {
-    /// Opens the port.
-    ///
-    /// # Errors
-    /// What the system says: the address is taken, or not this machine's.
-    pub async fn open(address: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
-        Ok(Self { address: listener.local_addr()?, listener })
-    }
-
-    /// Where it listens: with the port that the system chose, if it was to choose.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Passes on to `calls` what is asked for, until nobody takes them any more.
-    pub async fn serve(self, calls: mpsc::Sender<Call>) {
-        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let pages = Arc::new(Pages { calls, kept: Default::default() });
-        loop {
-            let place = tokio::select! {
-                place = Arc::clone(&room).acquire_owned() => place,
-                () = pages.calls.closed() => return,
-            };
-            let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
-                () = pages.calls.closed() => return,
-            };
-            let Ok((stream, _)) = accepted else {
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            };
-            let pages = Arc::clone(&pages);
-            tokio::spawn(async move {
-                let _place = place;
-                // Whoever is too slow, or talks something else, is let go.
-                let _ = timeout(EXCHANGE_MAX, exchange(stream, pages)).await;
-            });
-        }
-    }
-}
-
-/// One request, one reply. That the asker has said its last does not end it: what is asked is asked to the end,
-/// and kept for the next.
-async fn exchange(stream: TcpStream, pages: Arc<Pages>) -> hyper::Result<()> {
-    let service = service_fn(move |request| {
-        let pages = Arc::clone(&pages);
-        async move { Ok::<_, Infallible>(pages.reply(&request).await) }
-    });
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_WAIT)
-        .max_buf_size(HEADER_MAX)
-        .max_headers(HEADERS_MAX)
-        .keep_alive(false)
-        .half_close(true)
-        .serve_connection(TokioIo::new(stream), service)
-        .await
-}
 
 /// Who asks, and what was said last.
 #[derive(Debug)]
-struct Pages {
+pub(super) struct Pages {
     calls: mpsc::Sender<Call>,
     /// By page.
     kept: [Mutex<Option<Kept>>; Page::ALL.len()],
@@ -113,17 +39,21 @@ struct Kept {
 }
 
 impl Pages {
-    async fn reply(&self, request: &hyper::Request<Incoming>) -> Response<Full<Bytes>> {
+    /// Nothing was said yet.
+    pub(super) fn new(calls: mpsc::Sender<Call>) -> Self {
+        Self { calls, kept: Default::default() }
+    }
+
+    /// What is said to a request.
+    pub(super) async fn reply(&self, request: &hyper::Request<Incoming>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         let Some(page) = Page::ALL.into_iter().find(|page| page.path() == path) else {
             let known = Page::ALL.map(Page::path).join(", ");
             return plain(StatusCode::NOT_FOUND, format!("there is nothing here; ask for one of {known}\n"));
         };
         if ![Method::GET, Method::HEAD].contains(request.method()) {
-            let text = "this can only be read; to change something, ask the local socket\n".to_owned();
-            let mut refused = plain(StatusCode::METHOD_NOT_ALLOWED, text);
-            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return refused;
+            let text = "this can only be read; to change something, ask the local socket\n";
+            return not_allowed("GET, HEAD", text);
         }
         let Kept { status, body, .. } = self.page(page).await;
         let kind = if status.is_success() { page.content_type() } else { TEXT };
@@ -189,47 +119,25 @@ impl Page {
     }
 }
 
-fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
-    response(status, TEXT, text.into())
-}
-
-fn response(status: StatusCode, kind: HeaderValue, body: Bytes) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, kind);
-    response
-}
-
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// What was said is said again for this long, to whoever asks.
 const KEPT_FOR: Duration = Duration::from_secs(1);
 
-/// More exchanges at once wait for their turn, outside.
-const CONNECTIONS_MAX: usize = 32;
-
-/// A longer head is refused (431), as is one of more lines than [`HEADERS_MAX`].
-const HEADER_MAX: usize = 8 * 1024;
-const HEADERS_MAX: usize = 64;
-
-/// Who has not sent a whole head by then is let go.
-const HEADER_WAIT: Duration = Duration::from_secs(3);
-
 /// A server that says nothing for this long is taken for stuck (503).
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
-
-/// An exchange that takes longer is cut off, whoever is to blame.
-const EXCHANGE_MAX: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use std::net::SocketAddr;
+    use std::sync::Arc;
 
+    use super::super::tests::say;
+    use super::super::{HEADER_MAX, HEADERS_MAX, HttpListener};
     use super::*;
 
     /// A port, and how often it passed on what was asked.
@@ -237,7 +145,7 @@ mod tests {
         let listener = HttpListener::open(([127, 0, 0, 1], 0).into()).await.expect("a port");
         let address = listener.address();
         let (calls, mut taken) = mpsc::channel(1);
-        tokio::spawn(listener.serve(calls));
+        tokio::spawn(listener.show_pages(calls));
         let asked = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&asked);
         tokio::spawn(async move {
@@ -251,16 +159,6 @@ mod tests {
 
     fn echo(request: Request) -> Reply {
         Reply::Done { text: format!("{request:?}\n"), data: serde_json::json!({ "answering": true }) }
-    }
-
-    /// What comes back for these bytes.
-    async fn say(address: SocketAddr, said: &[u8]) -> String {
-        let mut stream = TcpStream::connect(address).await.expect("connected");
-        // A server that has heard enough closes, and a reset may take its words along.
-        let _ = stream.write_all(said).await;
-        let mut heard = Vec::new();
-        let _ = stream.read_to_end(&mut heard).await;
-        String::from_utf8(heard).expect("text")
     }
 
     async fn get(address: SocketAddr, path: &str) -> String {
@@ -342,7 +240,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_server_that_is_stuck_is_not_waited_for() {
         let (calls, _nobody_takes) = mpsc::channel(1);
-        let pages = Pages { calls, kept: Default::default() };
+        let pages = Pages::new(calls);
         let (first, second) = tokio::join!(pages.page(Page::Healthz), pages.page(Page::Healthz));
         assert_eq!((first.status, second.status), (StatusCode::SERVICE_UNAVAILABLE, first.status));
         assert_eq!(first.at, second.at, "the second does not wait once more");
