@@ -1,6 +1,7 @@
 //! The real binary, real sockets, real HTTP endpoints. Each test makes its own small world on loopback, with
 //! ports that the system chose.
 
+mod beats;
 mod endpoint;
 mod failover;
 mod geography;
