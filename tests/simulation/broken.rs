@@ -66,17 +66,6 @@ impl Rules for SilenceIsFailure {
     }
 }
 
-/// That a server hears nothing is the fault of others.
-pub struct LineAlwaysCarries;
-
-impl Rules for LineAlwaysCarries {
-    fn apply(&self, keeper: &mut Keeper, event: Event, now: Moment) -> Step {
-        let event =
-            if matches!(event, Event::Line { .. }) { Event::Line { silent_since: None } } else { event };
-        keeper.apply(event, now)
-    }
-}
-
 /// Whatever comes last counts, however old it is.
 #[derive(Default)]
 pub struct LastComeCounts(AtomicU64);
