@@ -49,6 +49,14 @@ impl Desk {
         step.facts.iter().map(|fact| Told::of(fact, self.keeper.plan(), now)).collect()
     }
 
+    /// Waits until the keeper wants to hear that time passed: for ever, if it does not.
+    pub(super) async fn due(&self) {
+        match self.keeper.due() {
+            Some(due) => tokio::time::sleep(due.since(self.clock.now())).await,
+            None => std::future::pending().await,
+        }
+    }
+
     pub(super) fn plan(&self) -> &Plan {
         self.keeper.plan()
     }

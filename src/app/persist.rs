@@ -19,7 +19,7 @@ use crate::model::Moment;
 /// The writing thread, and what was handed to it last.
 pub(super) struct Persist {
     newest: watch::Sender<Option<State>>,
-    /// The generation that was handed over last, and when.
+    /// Which of the keeper's changes was handed over last, and when.
     kept: (u64, Moment),
     writing: Arc<Mutex<Writing>>,
     thread: tokio::task::JoinHandle<()>,
@@ -42,12 +42,12 @@ impl Persist {
         Self { newest, kept: (0, Moment::default()), writing, thread }
     }
 
-    /// Hands the state over if there is another snapshot since, though not at once after the last time, or if it was
-    /// not written for a while. Called at least once a second.
+    /// Hands the state over if it changed since, though not at once after the last time, or if it was not written
+    /// for a while. Called at least once a second.
     pub(super) fn keep(&mut self, desk: &Desk) {
         let (kept, at) = self.kept;
         let passed = desk.clock.now().since(at);
-        if (desk.cell.load().generation != kept && passed >= PACE) || passed >= REFRESH {
+        if (desk.keeper.changes() != kept && passed >= PACE) || passed >= REFRESH {
             self.keep_now(desk);
         }
     }
@@ -55,7 +55,7 @@ impl Persist {
     /// Hands the state over: somebody wants to rely on it.
     pub(super) fn keep_now(&mut self, desk: &Desk) {
         let now = desk.clock.now();
-        self.kept = (desk.cell.load().generation, now);
+        self.kept = (desk.keeper.changes(), now);
         self.newest.send_replace(Some(desk.keeper.state(now)));
     }
 
@@ -117,7 +117,8 @@ impl Writing {
 }
 
 /// States are written no closer than this, however much happens: each is written whole, and waits for the disk twice.
-const PACE: Duration = Duration::from_secs(1);
+/// Whoever starts from one that is so much older knows better after one report of each probe.
+const PACE: Duration = Duration::from_secs(5);
 
 /// A state that says nothing new is written this often all the same.
 const REFRESH: Duration = Duration::from_secs(60);

@@ -176,6 +176,9 @@ impl Server {
                 heard = heard(&mut self.membership) => self.take_heard(heard),
                 Some(reloaded) = self.reloaded.recv() => self.take(reloaded),
                 Some(call) = self.calls.recv() => self.answer_call(call),
+                () = self.desk.due() => {
+                    self.apply(Event::Tick);
+                }
                 _ = ticks.tick() => {
                     self.note_line();
                     self.apply(Event::Tick);

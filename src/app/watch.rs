@@ -72,8 +72,9 @@ fn data(fact: &Fact, inventory: &Inventory) -> Value {
     };
     let word = |family: &Option<Family>| family.map(|family| family.to_string());
     match fact {
-        Fact::Turned { endpoint, regions, family, from, to, evidence, control } => json!({
-            "endpoint": endpoint_name(endpoint),
+        Fact::Turned { endpoints, regions, family, from, to, evidence, control } => json!({
+            "endpoint": match endpoints.as_slice() { [one] => Some(endpoint_name(one)), _ => None },
+            "endpoints": endpoints.iter().map(endpoint_name).collect::<Vec<_>>(),
             "regions": names(regions),
             "family": word(family),
             "from": from,

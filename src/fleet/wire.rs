@@ -230,7 +230,7 @@ fn read_targets(
     monitors: &[Arc<str>],
     sent: Moment,
 ) -> Result<Vec<TargetReport>, Unreadable> {
-    let mut targets = Vec::new();
+    let mut targets = Vec::with_capacity(reader.0.len() / TARGET_BYTES_USUAL);
     while !reader.is_empty() {
         let target = reader.sized().and_then(|target| read_target(Reader(target), monitors, sent));
         targets.push(target.ok_or(Unreadable::Garbage("a target is damaged"))?);

@@ -38,7 +38,7 @@ impl fmt::Display for Verdict {
 }
 
 /// What an operator said of an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Control {
     /// Take it out, whatever its checks say.
@@ -212,6 +212,13 @@ impl HealthMap {
         self.ready.clear();
         let slot = self.endpoint_slot(id, region, family);
         &mut self.endpoints[slot]
+    }
+
+    /// Whether every endpoint stands as in another map of the same inventory, and says the same of itself: whatever
+    /// the reasons, dates and times.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let said = |standing: &Standing| (standing.verdict, standing.agent);
+        self.endpoints.iter().map(said).eq(other.endpoints.iter().map(said))
     }
 
     /// The standing of a pool for clients in a situation.

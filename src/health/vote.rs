@@ -40,7 +40,7 @@ pub struct Vote {
 }
 
 /// Whose votes a verdict rests on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Basis {
     /// No monitor: always up.
     #[default]
@@ -60,7 +60,7 @@ pub enum Basis {
 }
 
 /// Why a verdict is what it is: for explain and status. Of the monitor that decided.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Evidence {
     /// Whose votes count.
     pub basis: Basis,

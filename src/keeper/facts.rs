@@ -1,6 +1,6 @@
 //! What a change of the map means to people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +18,9 @@ use crate::spec::duration;
 pub enum Fact {
     /// A verdict turned.
     Turned {
-        /// Of this endpoint,
-        endpoint: EndpointId,
+        /// Of these endpoints, in order: more than one only where so many turned alike that a fact of each would
+        /// hide all else that happens.
+        endpoints: Vec<EndpointId>,
         /// for these regions,
         regions: Vec<RegionId>,
         /// and this family; `None`: every family that it serves.
@@ -96,10 +97,10 @@ pub enum Fact {
     },
 }
 
-/// What turned between two maps of one plan. Regions that saw the same are told of together, and so are
-/// the families of an endpoint.
+/// What turned between two maps of one plan. Regions that saw the same are told of together, and so are the
+/// families of an endpoint, and endpoints where they are many.
 pub(super) fn turned(inventory: &Inventory, before: &HealthMap, after: &HealthMap) -> Vec<Fact> {
-    let mut facts = Vec::new();
+    let mut turned: Vec<(EndpointId, Option<Family>, Turned)> = Vec::new();
     for (id, endpoint) in endpoints(inventory) {
         let served = Family::BOTH.map(|family| endpoint.serves(family));
         let mut turns: [Vec<Turned>; 2] = Family::BOTH.map(|family| {
@@ -108,13 +109,43 @@ pub(super) fn turned(inventory: &Inventory, before: &HealthMap, after: &HealthMa
         let [v4, v6] = &mut turns;
         let both: Vec<Turned> = v4.extract_if(.., |turn| v6.contains(turn)).collect();
         v6.retain(|turn| !both.contains(turn));
-        let told = |family: Option<Family>| move |turn: Turned| turn.fact(id, family);
+        let told = |family: Option<Family>| move |turn: Turned| (id, family, turn);
         let lone = |family: Family| Some(family).filter(|_| served == [true, true]);
-        facts.extend(both.into_iter().map(told(None)));
-        facts.extend(v4.drain(..).map(told(lone(Family::V4))));
-        facts.extend(v6.drain(..).map(told(lone(Family::V6))));
+        turned.extend(both.into_iter().map(told(None)));
+        turned.extend(v4.drain(..).map(told(lone(Family::V4))));
+        turned.extend(v6.drain(..).map(told(lone(Family::V6))));
     }
+    gather(turned)
+}
+
+/// Makes facts of what turned: one of each, unless many turned alike.
+fn gather(turned: Vec<(EndpointId, Option<Family>, Turned)>) -> Vec<Fact> {
+    let mut alike: HashMap<(Option<Family>, Turned), Vec<EndpointId>> = HashMap::new();
+    let mut order = Vec::new();
+    for (id, family, turn) in turned {
+        let key = (family, turn);
+        if let Some(ids) = alike.get_mut(&key) {
+            ids.push(id);
+        } else {
+            order.push(key.clone());
+            alike.insert(key, vec![id]);
+        }
+    }
+    let mut facts: Vec<Fact> = Vec::new();
+    for key in order {
+        let ids = alike.remove(&key).unwrap_or_default();
+        let together = if ids.len() > NAMED_MAX { TOGETHER_MAX } else { 1 };
+        facts.extend(ids.chunks(together).map(|ids| key.1.clone().fact(ids.to_vec(), key.0)));
+    }
+    facts.sort_by_key(first_endpoint);
     facts
+}
+
+fn first_endpoint(fact: &Fact) -> Option<EndpointId> {
+    match fact {
+        Fact::Turned { endpoints, .. } => endpoints.first().copied(),
+        _ => None,
+    }
 }
 
 /// Who is held down from now on because it flaps.
@@ -162,11 +193,23 @@ pub fn describe(fact: &Fact, plan: &Plan) -> String {
         let names = regions.iter().map(|region| &*inventory.regions[region.index()].name);
         names.collect::<Vec<&str>>().join(", ")
     };
+    let named = |ids: &[EndpointId]| {
+        let names: Vec<&str> = ids.iter().take(NAMED_MAX).map(|id| &**endpoint(id)).collect();
+        let more = ids.len() - names.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        names.join(", ") + &more
+    };
     let only = |family: &Option<Family>| family.map(|family| format!(" {family}")).unwrap_or_default();
     match fact {
-        Fact::Turned { endpoint: id, regions, family, from, to, evidence, control } => {
-            let why = why(*to, evidence, *control);
-            format!("{}: {}{} {from} -> {to} ({why})", listed(regions), endpoint(id), only(family))
+        Fact::Turned { endpoints, regions, family, from, to, evidence, control } => {
+            let (why, regions, family) = (why(*to, evidence, *control), listed(regions), only(family));
+            match endpoints.as_slice() {
+                [id] => format!("{regions}: {}{family} {from} -> {to} ({why})", endpoint(id)),
+                ids => {
+                    let count = ids.len();
+                    format!("{regions}: {count} endpoints{family} {from} -> {to} ({why}): {}", named(ids))
+                }
+            }
         }
         Fact::Flaps { endpoint: id, regions, family } => {
             let hold = inventory.endpoints[id.index()].flap.map_or(Duration::ZERO, |flap| flap.hold);
@@ -179,17 +222,12 @@ pub fn describe(fact: &Fact, plan: &Plan) -> String {
             )
         }
         Fact::HeldBack { endpoints, regions, family } => {
-            let (count, named) = (endpoints.len(), endpoints.len().min(NAMED_MAX));
-            let names: Vec<&str> = endpoints[..named].iter().map(|id| &**endpoint(id)).collect();
-            let more = if count > named { format!(" and {} more", count - named) } else { String::new() };
             let most = inventory.governor.map_or(String::new(), |governor| {
                 let Governor { withdraw_max, within } = governor;
                 format!(" (at most {withdraw_max}% of all within {})", duration::display(within))
             });
-            let (names, regions, family) = (names.join(", "), listed(regions), only(family));
-            format!(
-                "ALARM: {names}{more}{family} would be down in {regions}, too many at once: held back{most}"
-            )
+            let (names, regions, family) = (named(endpoints), listed(regions), only(family));
+            format!("ALARM: {names}{family} would be down in {regions}, too many at once: held back{most}")
         }
         Fact::GovernorRests => "the governor holds nobody back any more".into(),
         Fact::ProbeSilent { probe } => format!("probe {probe} is silent: its votes no longer count"),
@@ -212,7 +250,7 @@ pub fn describe(fact: &Fact, plan: &Plan) -> String {
 }
 
 /// The verdict of one family of an endpoint turned, for these regions.
-#[derive(PartialEq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Turned {
     regions: Vec<RegionId>,
     from: Verdict,
@@ -222,9 +260,9 @@ struct Turned {
 }
 
 impl Turned {
-    fn fact(self, endpoint: EndpointId, family: Option<Family>) -> Fact {
+    fn fact(self, endpoints: Vec<EndpointId>, family: Option<Family>) -> Fact {
         let Turned { regions, from, to, evidence, control } = self;
-        Fact::Turned { endpoint, regions, family, from, to, evidence, control }
+        Fact::Turned { endpoints, regions, family, from, to, evidence, control }
     }
 }
 
@@ -285,5 +323,9 @@ fn done(control: Control) -> &'static str {
     }
 }
 
-/// Of many endpoints so many are named in one line; the rest is counted.
+/// Of many endpoints so many are named in one line; the rest is counted. When more turn alike at once, one fact tells
+/// of all of them.
 const NAMED_MAX: usize = 10;
+
+/// One fact tells of so many endpoints at most, so that what programs read of it stays short enough to be a line.
+const TOGETHER_MAX: usize = 1000;

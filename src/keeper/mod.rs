@@ -14,7 +14,7 @@
 //! | a report | costs |
 //! |---|---|
 //! | that says what the last one said | comparing them |
-//! | in which opinions turned | asking whether a verdict turns with them; only if one does, the map |
+//! | in which opinions turned | asking whether a verdict turns with them; only if one does, the map. Where the map is large this waits for what else turns ([`Keeper::due`]) |
 //! | that lets somebody be isolated, or count again | the whole map |
 //! | that does not count ([`Reason`]) | nothing: it is counted |
 //!
@@ -40,6 +40,7 @@ mod verdicts;
 mod words;
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,6 +142,14 @@ pub const FRESH: Duration = Duration::from_secs(60);
 /// Snapshots that are not urgent are this far apart.
 pub const PACE: Duration = Duration::from_secs(1);
 
+/// A map is not concluded from opinions that turned more often than once in so much time for each endpoint and region:
+/// about forty times what it costs.
+const PATIENCE_FOR_STANDING: Duration = Duration::from_micros(4);
+/// What is less than this is not worth waiting for,
+const PATIENCE_MIN: Duration = Duration::from_millis(10);
+/// and nobody waits longer than this.
+const PATIENCE_MAX: Duration = Duration::from_millis(250);
+
 /// The one writer of the health map.
 #[derive(Debug)]
 pub struct Keeper {
@@ -165,8 +174,14 @@ pub struct Keeper {
     published: Moment,
     /// When the whole map was worked out last.
     worked_out: Moment,
+    /// When the map was concluded last.
+    concluded: Moment,
+    /// Probes changed their opinion of these targets, and what follows from that was not worked out yet.
+    waiting: Vec<TargetId>,
     /// The map is not what was published last.
     pending: bool,
+    /// How often what a restart starts from changed.
+    changes: u64,
 }
 
 impl Keeper {
@@ -197,7 +212,10 @@ impl Keeper {
             generation: state.generation.saturating_add(1).max(now.0),
             published: now,
             worked_out: now,
+            concluded: now,
+            waiting: Vec::new(),
             pending: false,
+            changes: 0,
             plan,
             names,
             controls,
@@ -220,13 +238,20 @@ impl Keeper {
         let Heard { mut facts, change, spoke } = self.hear(event, now);
         facts.extend(match change {
             Change::Nothing => Vec::new(),
-            Change::Opinions(turned) => self.turn(&turned, now),
+            Change::Opinions(turned) => self.turn(turned, now),
             Change::Anything => self.work_out(of_endpoint, now),
         });
+        self.changes += u64::from(spoke || !facts.is_empty());
         let turned_down = |fact: &Fact| matches!(fact, Fact::Turned { to: Verdict::Down, .. });
         let urgent = spoke || facts.iter().any(turned_down);
         let due = urgent || (self.pending && now.since(self.published) >= PACE);
         Step { facts, snapshot: due.then(|| self.publish(now)) }
+    }
+
+    /// When it wants to hear a [`Event::Tick`], if it cannot wait for the one of the next second: opinions turned, and
+    /// wait for others to turn with them.
+    pub fn due(&self) -> Option<Moment> {
+        (!self.waiting.is_empty()).then(|| self.concluded.plus(self.patience()))
     }
 
     /// The plan that is run.
@@ -249,6 +274,12 @@ impl Keeper {
         self.probes.dropped()
     }
 
+    /// A number that is another one as soon as a restart should start from something else. Round-trip times, which
+    /// change all the time, do not count.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// What a restart should start from.
     pub fn state(&self, now: Moment) -> State {
         State {
@@ -267,6 +298,9 @@ impl Keeper {
     /// Notes an event.
     fn hear(&mut self, event: Event, now: Moment) -> Heard {
         match event {
+            Event::Tick if self.due().is_some() && now.since(self.worked_out) < PACE => {
+                Heard { facts: Vec::new(), change: Change::Opinions(Vec::new()), spoke: false }
+            }
             Event::Tick => Heard::anything(Vec::new(), false),
             Event::Report(report) => self.report(report, now),
             Event::Line { silent_since } => {
@@ -341,6 +375,7 @@ impl Keeper {
     /// endpoint just now; says what turned.
     fn work_out(&mut self, spoke: bool, now: Moment) -> Vec<Fact> {
         self.worked_out = now;
+        self.waiting.clear();
         self.spoken.retain(|_, at| now.since(*at) < FRESH);
         self.probes.isolate(&self.names, now);
         let mut facts = self.probes.news(now);
@@ -351,17 +386,32 @@ impl Keeper {
         facts
     }
 
-    /// Works out what follows from probes that changed their opinion of these targets.
-    fn turn(&mut self, turned: &[TargetId], now: Moment) -> Vec<Fact> {
+    /// Works out what follows from probes that changed their opinion of these targets, and of those that wait.
+    fn turn(&mut self, turned: Vec<TargetId>, now: Moment) -> Vec<Fact> {
+        self.waiting.extend(turned);
+        if self.due().is_some_and(|due| now < due) {
+            return Vec::new();
+        }
+        let turned = mem::take(&mut self.waiting);
         let names = (&self.plan.inventory, &self.names);
-        let seen = of_turned(turned, names, &self.probes.voters(now), (&self.seen, self.line), now);
+        let seen = of_turned(&turned, names, &self.probes.voters(now), (&self.seen, self.line), now);
         seen.map_or_else(Vec::new, |seen| self.conclude(seen, false, now))
+    }
+
+    /// What turns waits so long after the last that did. No time, unless the map is so large that its endpoints turning
+    /// one after the other would keep this machine busy with nothing else.
+    fn patience(&self) -> Duration {
+        let standings = self.plan.inventory.endpoints.len() * self.plan.inventory.regions.len();
+        let patience = PATIENCE_FOR_STANDING * u32::try_from(standings).unwrap_or(u32::MAX);
+        if patience < PATIENCE_MIN { Duration::ZERO } else { patience.min(PATIENCE_MAX) }
     }
 
     /// Goes on from what the checks say to the map.
     fn conclude(&mut self, seen: HealthMap, spoke: bool, now: Moment) -> Vec<Fact> {
         let inventory = &self.plan.inventory;
         let flaps = self.flaps.follow((&self.seen, &seen), inventory, now);
+        self.concluded = now;
+        self.changes += u64::from(!self.seen.says_the_same(&seen));
         self.seen = seen;
         let mut map = self.seen.clone();
         self.flaps.write(&mut map);

@@ -389,6 +389,52 @@ fn a_restart_with_another_address_starts_unknown() {
     assert_eq!(keeper.health().endpoint(FRA, EU, Family::V4).verdict, Verdict::Unknown);
 }
 
+/// So many endpoints with an address each, and a report of a probe that says the same of all.
+fn many(count: u16) -> (World, impl Fn(u64, &str) -> String) {
+    let mut world = World::new(&["eu"]);
+    let address = |number: u16| format!("10.0.{}.{}", number >> 8, number & 255);
+    for number in 0..count {
+        world.endpoint(&format!("e{number}"), &[&address(number)]);
+    }
+    let report = move |number: u64, opinion: &str| {
+        let said = (0..count).map(|endpoint| format!(" {}={opinion}", address(endpoint)));
+        format!("eu/ams {number}{}", said.collect::<String>())
+    };
+    (world, report)
+}
+
+#[test]
+fn of_many_that_turn_alike_one_fact_tells_and_of_few_one_each() {
+    let (world, says) = many(10);
+    let mut told = Told::new(world);
+    assert_eq!(told.report(1, &says(1, "up")).len(), 10);
+    let (world, says) = many(2001);
+    let mut told = Told::new(world);
+    let named = "e0, e1, e2, e3, e4, e5, e6, e7, e8, e9 and 990 more";
+    let facts = told.report(1, &says(1, "up"));
+    assert_eq!(facts.len(), 3, "a line is not too long for programs: {facts:?}");
+    assert_eq!(facts[0], format!("eu: 1000 endpoints Unknown -> Up (1 of 1 probes): {named}"));
+    assert_eq!(facts[2], "eu: e2000 Unknown -> Up (1 of 1 probes)");
+}
+
+#[test]
+fn where_the_map_is_large_what_turns_soon_after_something_else_waits_a_little() {
+    let (world, says) = many(5_000);
+    let mut told = Told::new(world);
+    let mut apply = |at: u64, event: Event| {
+        let step = told.keeper.apply(event, Moment(at));
+        (step.facts.len(), told.keeper.due())
+    };
+    let report = |number: u64, opinion: &str| {
+        Event::Report(Report { sent: Moment(10_000), ..report(&says(number, opinion)) })
+    };
+    assert_eq!(apply(10_000, report(1, "up")), (5, None), "the first that turn wait for nothing");
+    // 5,000 standings, 4 us each
+    assert_eq!(apply(10_010, report(2, "down")), (0, Some(Moment(10_020))));
+    assert_eq!(apply(10_015, Event::Tick), (0, Some(Moment(10_020))));
+    assert_eq!(apply(10_020, Event::Tick), (5, None));
+}
+
 fn held(failback: Failback) -> World {
     let mut world = world();
     world.change(PoolId(0)).failback = failback;

@@ -103,7 +103,7 @@ pub(super) fn date(
     for (id, endpoint) in endpoints(inventory) {
         let spoken = !spoken.is_empty() && spoken.get(&*endpoint.name).is_some_and(|at| fresh(*at));
         for region in regions(inventory) {
-            for family in Family::BOTH {
+            for family in Family::BOTH.into_iter().filter(|family| endpoint.serves(*family)) {
                 let last = before.endpoint(id, region, family);
                 let standing = map.endpoint_mut(id, region, family);
                 standing.since = if standing.verdict == last.verdict { last.since } else { Some(now) };

@@ -20,7 +20,7 @@ use crate::model::{Inventory, RegionId};
 #[derive(Debug, Default)]
 pub(super) struct Words {
     /// Of those who have an opinion: where they stand and what they heard, in order.
-    heard: SmallVec<[Vec<(RegionId, Agent)>; 1]>,
+    heard: SmallVec<[SmallVec<[(RegionId, Agent); 8]>; 1]>,
     /// Somebody heard a word at all.
     spoken: bool,
 }
@@ -30,7 +30,7 @@ impl Words {
     pub fn hear(&mut self, votes: &[Vote]) {
         self.spoken |= votes.iter().any(|vote| vote.agent.is_some());
         let with_opinion = votes.iter().filter(|vote| vote.opinion != Opinion::Unknown);
-        let mut heard: Vec<(RegionId, Agent)> =
+        let mut heard: SmallVec<[(RegionId, Agent); 8]> =
             with_opinion.map(|vote| (vote.region, vote.agent.unwrap_or(Agent::Up))).collect();
         heard.sort_unstable_by_key(|(of, word)| (*of, left(*word)));
         self.heard.push(heard);
@@ -50,10 +50,11 @@ impl Words {
 pub(super) fn obey(map: &mut HealthMap, inventory: &Inventory) {
     for (id, _) in endpoints(inventory) {
         for case in cases_of(id.index(), inventory) {
-            let standing = case.standing_mut(map);
+            let standing = case.standing(map);
             if let Some(word @ (Agent::Drain | Agent::Down)) = standing.agent
                 && standing.usable()
             {
+                let standing = case.standing_mut(map);
                 standing.verdict = Verdict::Down;
                 standing.evidence.basis = Basis::Agent(word);
             }

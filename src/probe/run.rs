@@ -45,7 +45,7 @@ pub async fn run(
                 let changed = Arc::clone(&assignments.borrow_and_update());
                 probe.assign(&changed).await;
             }
-            () = probe.shared.turned.notified() => pace.hasten(Instant::now()),
+            () = probe.shared.turned.notified() => pace.hasten(Instant::now(), probe.watched.len()),
             slot = slot_at(pace.due, &reports) => {
                 let Ok(slot) = slot else { return };
                 slot.send(probe.report());
@@ -233,10 +233,11 @@ impl Pace {
         Self { interval, last: None, due: Instant::now() + interval }
     }
 
-    /// An opinion turned.
-    fn hasten(&mut self, now: Instant) {
+    /// An opinion turned, of one of so many targets.
+    fn hasten(&mut self, now: Instant, targets: usize) {
         let urgent = now + COALESCE;
-        let earliest = self.last.map_or(urgent, |last| last + URGENT_PACE);
+        let apart = URGENT_PACE + PACE_OF_TARGET * u32::try_from(targets).unwrap_or(u32::MAX);
+        let earliest = self.last.map_or(urgent, |last| last + apart.min(self.interval));
         self.due = self.due.min(urgent.max(earliest));
     }
 
@@ -248,8 +249,11 @@ impl Pace {
 
 /// Opinions that turn within so much of the first one go into the same report.
 const COALESCE: Duration = Duration::from_millis(10);
-/// When opinions turn all the time, reports are no closer than this.
+/// When opinions turn all the time, reports are no closer than this,
 const URGENT_PACE: Duration = Duration::from_millis(100);
+/// and so much for each target, all of which are in each report: when ten thousand die, whoever hears of it has other
+/// things to do than to read all of them ten times a second. The first that turns waits for nothing.
+const PACE_OF_TARGET: Duration = Duration::from_micros(30);
 
 #[cfg(test)]
 mod tests {
@@ -593,13 +597,27 @@ mod tests {
     fn turns_are_gathered_and_never_flood() {
         let start = Instant::now();
         let mut pace = Pace { interval: NEVER, last: None, due: start + NEVER };
-        pace.hasten(start);
-        pace.hasten(start + COALESCE / 2);
+        pace.hasten(start, 0);
+        pace.hasten(start + COALESCE / 2, 0);
         assert_eq!(pace.due, start + COALESCE);
         pace.reported(start + COALESCE);
-        pace.hasten(start + COALESCE * 2);
+        pace.hasten(start + COALESCE * 2, 0);
         assert_eq!(pace.due, start + COALESCE + URGENT_PACE);
         pace.reported(start + COALESCE + URGENT_PACE);
         assert_eq!(pace.due, start + COALESCE + URGENT_PACE + NEVER);
+    }
+
+    #[test]
+    fn the_first_of_many_that_turn_is_told_of_at_once_and_the_others_wait_longer_the_more_there_are() {
+        let start = Instant::now();
+        let mut pace = Pace { interval: Duration::from_secs(2), last: None, due: start + NEVER };
+        pace.hasten(start, 10_000);
+        assert_eq!(pace.due, start + COALESCE);
+        pace.reported(start + COALESCE);
+        pace.hasten(start + COALESCE * 2, 10_000);
+        assert_eq!(pace.due, start + COALESCE + Duration::from_millis(400));
+        pace.reported(start);
+        pace.hasten(start, usize::MAX);
+        assert_eq!(pace.due, start + Duration::from_secs(2), "the next one comes anyway");
     }
 }
