@@ -22,7 +22,8 @@
 //! false alarms there were is remembered (runs of failures that a success ended), and while there was more than one
 //! in twenty checks of late, it takes twice as many failures in a row to turn Up into Down. With more than one in
 //! three it does not: that is no noise. An endpoint that dies makes no false alarm: on a quiet path `fall` is what is
-//! written, whatever happened to the endpoint before.
+//! written, whatever happened to the endpoint before. And as long as too few checks were seen to tell a quiet path from
+//! a noisy one, it takes three in a row, should `fall` be less.
 
 use std::time::Duration;
 
@@ -119,7 +120,8 @@ impl Tracker {
 
     fn enough_to_fall(&self) -> u32 {
         let fall = self.settings.fall;
-        if self.noise.is_loud() { fall.saturating_mul(NOISY_FALL) } else { fall }
+        let enough = if self.noise.is_loud() { fall.saturating_mul(NOISY_FALL) } else { fall };
+        if self.noise.is_known() { enough } else { enough.max(FIRST_FALL) }
     }
 
     /// How long after the start of the last check the next one starts: `interval` while the opinion is
@@ -149,24 +151,34 @@ impl Tracker {
     }
 }
 
-/// How often there is a false alarm, as a share of [`ALL`] checks: each check moves it by a [`MEMORY`]th of the
-/// difference.
+/// How often there is a false alarm.
 #[derive(Clone, Copy, Debug, Default)]
-struct Noise(u32);
+struct Noise {
+    /// As a share of [`ALL`] checks: each check moves it by a [`MEMORY`]th of the difference.
+    level: u32,
+    /// How many checks it rests on, up to [`ENOUGH_HEARD`].
+    heard: u32,
+}
 
 impl Noise {
     /// Notes a success that ended a run of failures, a false alarm, or came after another success.
     fn note(&mut self, false_alarm: bool) {
         if false_alarm {
-            self.0 += (ALL - self.0) / MEMORY;
+            self.level += (ALL - self.level) / MEMORY;
         } else {
-            self.0 -= self.0 / MEMORY;
+            self.level -= self.level / MEMORY;
         }
+        self.heard = (self.heard + 1).min(ENOUGH_HEARD);
     }
 
     /// A path that loses far more is no path to send clients on: that is no noise.
     fn is_loud(self) -> bool {
-        (ALL / LOUD..ALL / SICK).contains(&self.0)
+        (ALL / LOUD..ALL / SICK).contains(&self.level)
+    }
+
+    /// Whether a path that is not loud is quiet, and does not only seem so.
+    fn is_known(self) -> bool {
+        self.heard == ENOUGH_HEARD
     }
 }
 
@@ -185,6 +197,13 @@ const SICK: u32 = 3;
 /// On a loud path so many times `fall` failures in a row are needed.
 const NOISY_FALL: u32 = 2;
 
+/// After so many checks that ended in a success it is known whether a path is loud: one that loses a check in five
+/// then seems quiet to one probe in seven.
+const ENOUGH_HEARD: u32 = 16;
+
+/// Before that at least so many failures in a row are needed to turn Up into Down.
+const FIRST_FALL: u32 = 3;
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -198,7 +217,11 @@ mod tests {
 
     /// Runs checks a second apart, `+` for a good one and `-` for a bad one.
     fn told(results: &str) -> Tracker {
-        let mut tracker = Tracker::new(SETTINGS, Moment(0));
+        told_by(SETTINGS, results)
+    }
+
+    fn told_by(settings: TrackerSettings, results: &str) -> Tracker {
+        let mut tracker = Tracker::new(settings, Moment(0));
         for (second, result) in (1..).zip(results.chars()) {
             tracker.observe(result == '+', Moment(second * 1000));
         }
@@ -266,6 +289,30 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_seen_few_checks_needs_three_failures_to_take_out_what_was_up() {
+        let hasty = TrackerSettings { fall: 2, ..SETTINGS };
+        let held = |results: &str| told_by(hasty, results).opinion();
+        assert_eq!(held("+--"), Opinion::Up);
+        assert_eq!(held("+---"), Opinion::Down);
+        let good = |checks| "+".repeat(checks);
+        assert_eq!(held(&format!("+{}--", good(15))), Opinion::Up);
+        assert_eq!(held(&format!("+{}--", good(16))), Opinion::Down, "the path is known to be quiet");
+        let loud = format!("{}+---", "+++-".repeat(6));
+        assert_eq!(held(&loud), Opinion::Up, "the path is known to be loud");
+    }
+
+    #[test]
+    fn what_is_dead_from_the_start_is_down_as_soon_as_fall_says() {
+        assert_eq!(told_by(TrackerSettings { fall: 2, ..SETTINGS }, "--").opinion(), Opinion::Down);
+    }
+
+    #[test]
+    fn what_was_learned_of_a_path_outlasts_an_outage() {
+        let outage = format!("+{}----++--", "+".repeat(16));
+        assert_eq!(told_by(TrackerSettings { fall: 2, ..SETTINGS }, &outage).opinion(), Opinion::Down);
+    }
+
+    #[test]
     fn who_fails_every_second_check_is_not_helped_by_that() {
         let half = "+-".repeat(40);
         assert_eq!(told(&format!("{half}+---")).opinion(), Opinion::Down);
@@ -287,10 +334,10 @@ mod tests {
 
     #[test]
     fn another_monitor_setting_counts_from_the_next_result_on() {
-        let mut tracker = told("+-");
+        let mut tracker = told(&format!("{}-", "+".repeat(20)));
         tracker.adopt(TrackerSettings { fall: 1, ..SETTINGS });
         assert_eq!(tracker.opinion(), Opinion::Up);
-        tracker.observe(false, Moment(3000));
+        tracker.observe(false, Moment(30_000));
         assert_eq!(tracker.opinion(), Opinion::Down);
     }
 
