@@ -39,6 +39,9 @@
 //! Arrows between modules go down only; `tests/architecture.rs` holds the table.
 
 // words
+// What is printed goes through app::print, which knows what to do when nobody reads on.
+#![cfg_attr(not(test), deny(clippy::print_stdout))]
+
 pub mod model;
 // core: knows no clock, socket, file, task, log or chance
 pub mod answer;

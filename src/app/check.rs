@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
+use crate::app::print::{print, print_line};
 use crate::app::{Failure, any_error, beating, print_diagnostics};
 use crate::cli::{Output, Schema};
 use crate::load::{self, Databases};
@@ -34,21 +35,20 @@ pub(super) fn run(config: Option<&Path>, output: Output) -> Result<(), Failure> 
             let diagnostics: Value =
                 serde_json::from_str(&to_json(&diagnostics)).expect("what was made a moment ago is JSON");
             let failover: Value = rows.iter().map(Row::as_json).collect();
-            println!(
-                "{:#}",
-                json!({
-                    "diagnostics": diagnostics,
-                    "geo": databases.summaries(now),
-                    "failover": failover,
-                })
-            );
+            let all = json!({
+                "diagnostics": diagnostics,
+                "geo": databases.summaries(now),
+                "failover": failover,
+                "not_counted": loaded.plan.iter().filter_map(not_counted).collect::<Vec<_>>(),
+            });
+            print_line(format_args!("{all:#}"))?;
         }
         Output::Text => {
-            print_diagnostics(&diagnostics, output);
+            print_diagnostics(&diagnostics);
             if let Some(plan) = &loaded.plan {
-                println!("{}: {}", site.zones.display(), plan.summary());
-                println!("geo: {}", geography(&databases.summaries(now)));
-                print!("{}", table(rows));
+                print_line(format_args!("{}: {}", site.zones.display(), plan.summary()))?;
+                print_line(format_args!("geo: {}", geography(&databases.summaries(now))))?;
+                print(table(rows, not_counted(plan)))?;
             }
         }
     }
@@ -60,7 +60,7 @@ pub(super) fn print_schema(kind: Schema) -> Result<(), Failure> {
         Schema::Zones => schema::steering(),
         Schema::Config => schema::machine(),
     };
-    println!("{schema:#}");
+    print_line(format_args!("{schema:#}"))?;
     Ok(())
 }
 
@@ -115,7 +115,7 @@ impl Row {
     }
 }
 
-fn table(mut rows: Vec<Row>) -> String {
+fn table(mut rows: Vec<Row>, not_counted: Option<String>) -> String {
     if rows.is_empty() {
         return String::new();
     }
@@ -141,8 +141,61 @@ fn table(mut rows: Vec<Row>) -> String {
     if more > 0 {
         let _ = writeln!(text, "  ... and {more} more, none slower");
     }
+    if let Some(not_counted) = not_counted {
+        let _ = writeln!(text, "\nnot counted: {not_counted}");
+    }
     text
+}
+
+/// What can keep in an endpoint that died, and is in no promise. Damping and slow starts only delay the way back.
+fn not_counted(plan: &Plan) -> Option<String> {
+    plan.inventory.governor.map(|governor| {
+        let (most, within) = (governor.withdraw_max, display(governor.within));
+        format!(
+            "[governor]: once {most}% of the endpoints went out within {within}, whoever dies then stays in"
+        )
+    })
 }
 
 /// More names than this are summed up: a list of a hundred thousand tells nobody anything.
 const ROWS_MAX: usize = 50;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::geo::Facts;
+    use crate::plan::compile;
+    use crate::spec::{self, Source, Sources};
+
+    fn table_of(governor: &str) -> String {
+        let steering = format!(
+            "{governor}[monitors.web]\ntype = \"tcp\"\nport = 80\n[endpoints.fra]\nipv4 = \"192.0.2.10\"\n\
+             monitors = [\"web\"]\n[pools.www]\npolicy = \"all\"\nmembers = [\"fra\"]\n[names.www]\npool = \"www\"\n"
+        );
+        let sources = Sources {
+            zones: vec![Source::new(
+                "example.org.zone",
+                "$TTL 300\n@ SOA ns1 host 1 2 3 4 5\n@ NS ns1\nns1 A 192.0.2.53\n",
+            )],
+            steering: vec![Source::new("example.org.toml", &steering)],
+        };
+        let (spec, _) = spec::parse(&sources, &|_, name| Err(format!("no file {name}")));
+        let (plan, found) = compile(&spec, &Arc::new(Facts::none()), Duration::from_secs(2));
+        let plan = plan.unwrap_or_else(|| panic!("{found:#?}"));
+        table(Row::of(&plan, Duration::from_secs(2)), not_counted(&plan))
+    }
+
+    #[test]
+    fn what_a_governor_may_hold_back_is_said_to_be_in_no_promise() {
+        let governed = table_of("[governor]\nwithdraw_max = \"50%\"\nwithin = \"5m\"\n");
+        assert!(
+            governed.ends_with(
+                "\nnot counted: [governor]: once 50% of the endpoints went out within 5m, whoever dies then stays in\n"
+            ),
+            "{governed}"
+        );
+        assert!(!table_of("").contains("not counted"));
+    }
+}

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use crate::answer::explain::{self as explain, Explanation};
 use crate::answer::{Client, Query};
+use crate::app::print::{print, print_line};
 use crate::app::{Failure, plan, site};
 use crate::cli::Output;
 use crate::control::{self, Reply, Request};
@@ -42,9 +43,9 @@ pub(super) fn run(question: Question, config: Option<&Path>, output: Output) -> 
         }
     };
     match output {
-        Output::Text => print!("{text}"),
-        Output::Json => println!("{data:#}"),
-    }
+        Output::Text => print(text)?,
+        Output::Json => print_line(format_args!("{data:#}"))?,
+    };
     Ok(())
 }
 

@@ -8,13 +8,14 @@
 //! Each client is printed before the next is read, so that a file of millions needs no memory, and whoever feeds
 //! lines one at a time gets answers one at a time.
 
-use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, IsTerminal, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Write};
 use std::path::Path;
 
 use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::answer::explain::locate;
+use crate::app::print::reader;
 use crate::app::{Failure, plan, site};
 use crate::cli::{self, Output, Whom};
 use crate::model::MapId;
@@ -34,7 +35,7 @@ pub(super) fn clients(clients: &[Whom], config: Option<&Path>, output: Output) -
             Whom::Input => printer.print_input().map(|lines| bad += lines),
         })
         .and_then(|()| printer.out.flush());
-    unless_nobody_reads(printed)?;
+    reader(printed)?;
     match bad {
         0 => Ok(()),
         1 => Err(Failure::Failed("1 line is no address".into())),
@@ -53,7 +54,8 @@ pub(super) fn map(name: &str, config: Option<&Path>, output: Output) -> Result<(
             Output::Json => json_line(&mut out, &row),
         })
         .and_then(|()| out.flush());
-    unless_nobody_reads(printed)
+    reader(printed)?;
+    Ok(())
 }
 
 /// A prefix of a map: every client in it is in the same region.
@@ -144,14 +146,6 @@ fn json_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
 
 fn standard_output() -> impl Write {
     BufWriter::new(io::stdout().lock())
-}
-
-/// Nobody reads on, as with `| head`: that is no failure.
-fn unless_nobody_reads(printed: io::Result<()>) -> Result<(), Failure> {
-    match printed {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Failed(error.to_string())),
-        _ => Ok(()),
-    }
 }
 
 /// As wide as any IPv4 prefix: `255.255.255.255/32`.

@@ -19,6 +19,7 @@ mod metrics;
 mod notify;
 mod operate;
 mod persist;
+mod print;
 mod probe;
 mod probing;
 mod process;
@@ -33,10 +34,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use crate::cli::{Cli, Command, Output};
+use crate::cli::{Cli, Command};
 use crate::load::{self, Databases, Site};
 use crate::plan::Plan;
-use crate::spec::diagnostic::{render, to_json};
+use crate::spec::diagnostic::render;
 use crate::spec::{Diagnostic, Severity};
 use crate::telemetry;
 
@@ -112,11 +113,11 @@ fn dispatch(command: Command) -> Result<(), Failure> {
 fn site(config: Option<&Path>) -> Result<Site, Failure> {
     match load::machine(config) {
         Ok((site, warnings)) => {
-            print_diagnostics(&warnings, Output::Text);
+            print_diagnostics(&warnings);
             Ok(site)
         }
         Err(diagnostics) => {
-            print_diagnostics(&diagnostics, Output::Text);
+            print_diagnostics(&diagnostics);
             Err(Failure::WrongInput)
         }
     }
@@ -134,22 +135,18 @@ struct Ready {
 fn plan(site: &Site) -> Result<Ready, Failure> {
     let now = SystemTime::now();
     let databases = Databases::open(site, now);
-    print_diagnostics(&databases.warnings(now), Output::Text);
+    print_diagnostics(&databases.warnings(now));
     let loaded = load::zones(&site.zones, databases.facts(), site.machine.probe.report_interval);
-    print_diagnostics(&loaded.diagnostics, Output::Text);
+    print_diagnostics(&loaded.diagnostics);
     let files = [loaded.included, databases.files()].concat();
     loaded.plan.map(|plan| Ready { plan, databases, files }).ok_or(Failure::WrongInput)
 }
 
-/// Diagnostics for people go to standard error; for programs, who asked for them, to standard output.
-fn print_diagnostics(diagnostics: &[Diagnostic], output: Output) {
-    match output {
-        Output::Json => println!("{}", to_json(diagnostics)),
-        Output::Text if diagnostics.is_empty() => {}
-        Output::Text => {
-            let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            eprint!("{}", render(diagnostics, color));
-        }
+/// Diagnostics for people go to standard error.
+fn print_diagnostics(diagnostics: &[Diagnostic]) {
+    if !diagnostics.is_empty() {
+        let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        eprint!("{}", render(diagnostics, color));
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::json;
 use tracing::error;
 
+use crate::app::print::print_line;
 use crate::app::process::{block_on, host_name};
 use crate::app::watch::Told;
 use crate::app::{Failure, site};
@@ -68,7 +69,7 @@ pub(super) fn run(config_file: Option<&Path>) -> Result<(), Failure> {
     block_on(async {
         let reply = try_once(&config, notice(&told)).await;
         let reply = reply.map_err(|why| Failure::Failed(format!("the notification was not taken: {why}")))?;
-        println!("taken: {reply}");
+        print_line(format_args!("taken: {reply}"))?;
         Ok(())
     })
 }

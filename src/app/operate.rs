@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use crate::app::print::{print, print_line};
 use crate::app::{Failure, site};
 use crate::cli::{Endpoint, Forced, Output};
 use crate::control::{Beat, Reply, Request, ask};
@@ -51,10 +52,10 @@ fn tell(config: Option<&Path>, request: &Request, output: Output) -> Result<(), 
     let site = site(config)?;
     let reply = ask(&site.socket, request).map_err(|error| no_answer(&site.socket, &error))?;
     match (reply, output) {
-        (Reply::Done { text, .. }, Output::Text) => print!("{text}"),
-        (Reply::Done { data, .. }, Output::Json) => println!("{data:#}"),
+        (Reply::Done { text, .. }, Output::Text) => print(text)?,
+        (Reply::Done { data, .. }, Output::Json) => print_line(format_args!("{data:#}"))?,
         (Reply::Failed { error }, _) => return Err(Failure::Failed(error)),
-    }
+    };
     Ok(())
 }
 

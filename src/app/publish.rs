@@ -16,8 +16,9 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use crate::answer::{Changes, changes};
+use crate::app::print::{print, print_line};
 use crate::app::process::{block_on, host_name};
-use crate::app::{Failure, fleet, plan, print_diagnostics, site};
+use crate::app::{Failure, fleet, plan, site};
 use crate::cli::{Output, Publication};
 use crate::fleet::{Digest, Files, Fleet, Inbox, PublishError, Published, Store, Version};
 use crate::load::{Site, zone_files};
@@ -56,7 +57,7 @@ pub(super) fn publish(
         if dry_run {
             return finish(publication, &changes, &(told + "nothing was published\n"), None);
         }
-        print_first(publication, &told);
+        print_first(publication, &told)?;
         let expected = newest.map_or(0, |newest| newest.version);
         let store = fleet.store();
         let who = who(publication);
@@ -86,7 +87,7 @@ pub(super) fn rollback(
         let after = checked(&site, &is.files)?;
         let changes =
             compiled(&site, &was.files).map_or_else(|_| Changes::default(), |was| changes(&was, &after));
-        print_first(publication, &told(&changes, &differing(&was.files, &is.files), Some(newest)));
+        print_first(publication, &told(&changes, &differing(&was.files, &is.files), Some(newest)))?;
         let outcome = store.rollback(version, &who(publication), &publication.message, Some(newest)).await;
         conclude(publication, &changes, outcome, &store, &mut digests).await
     })
@@ -97,10 +98,15 @@ pub(super) fn history(limit: usize, config: Option<&Path>, output: Output) -> Re
         let site = site(config)?;
         let versions = join(&site).await?.store().history(limit).await.map_err(failed)?;
         match output {
-            Output::Json => println!("{:#}", versions.iter().map(version_data).collect::<Value>()),
-            Output::Text if versions.is_empty() => println!("nothing was published yet"),
-            Output::Text => versions.iter().for_each(|version| println!("{}", version_line(version))),
-        }
+            Output::Json => {
+                let all: Value = versions.iter().map(version_data).collect();
+                print_line(format_args!("{all:#}"))?
+            }
+            Output::Text if versions.is_empty() => print_line("nothing was published yet")?,
+            Output::Text => {
+                print(versions.iter().map(|version| version_line(version) + "\n").collect::<String>())?
+            }
+        };
         Ok(())
     })
 }
@@ -123,7 +129,7 @@ async fn conclude(
         outcome => outcome,
     };
     let Published { version } = outcome.map_err(failed)?;
-    print_first(publication, &format!("version {version} is published\n"));
+    print_first(publication, &format!("version {version} is published\n"))?;
     let servers = served(version, digests, publication.wait).await;
     let (text, refused) = servers_told(version, &servers);
     finish(publication, changes, &text, Some((version, &servers)))?;
@@ -181,7 +187,6 @@ fn compiled(site: &Site, files: &Files) -> Result<Arc<Plan>, Failure> {
     let databases = crate::load::Databases::open(&layout.site, std::time::SystemTime::now());
     let report_interval = site.machine.probe.report_interval;
     let loaded = crate::load::zones(&layout.site.zones, databases.facts(), report_interval);
-    print_diagnostics(&[], Output::Text);
     loaded.plan.map(Arc::new).ok_or(Failure::WrongInput)
 }
 
@@ -258,10 +263,11 @@ fn who(publication: &Publication) -> String {
 }
 
 /// Text as soon as there is some; JSON only whole.
-fn print_first(publication: &Publication, text: &str) {
+fn print_first(publication: &Publication, text: &str) -> Result<(), Failure> {
     if publication.format.format == Output::Text {
-        print!("{text}");
+        print(text)?;
     }
+    Ok(())
 }
 
 fn finish(
@@ -271,16 +277,16 @@ fn finish(
     published: Option<(u64, &BTreeMap<Box<str>, Digest>)>,
 ) -> Result<(), Failure> {
     match publication.format.format {
-        Output::Text => print!("{text}"),
-        Output::Json => println!(
-            "{:#}",
-            json!({
+        Output::Text => print(text)?,
+        Output::Json => {
+            let all = json!({
                 "published": published.map(|(version, _)| version),
                 "servers": published.map(|(_, servers)| servers.values().collect::<Vec<_>>()),
                 "changes": changes,
-            })
-        ),
-    }
+            });
+            print_line(format_args!("{all:#}"))?
+        }
+    };
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::app::Failure;
+use crate::app::print::{print, print_line};
 use crate::load;
 use crate::scenario::{self, Difference};
 
@@ -12,12 +13,14 @@ pub(super) fn run(files: &[PathBuf]) -> Result<(), Failure> {
     let mut failed = 0;
     for file in files {
         match run_one(file, update) {
-            Ok(differences) if differences.is_empty() => println!("ok    {}", file.display()),
+            Ok(differences) if differences.is_empty() => {
+                print_line(format_args!("ok    {}", file.display()))?;
+            }
             Ok(differences) => {
                 failed += 1;
-                println!("FAIL  {}", file.display());
+                print_line(format_args!("FAIL  {}", file.display()))?;
                 for difference in &differences {
-                    print!("{}", show(file, difference));
+                    print(show(file, difference))?;
                 }
             }
             Err(error) => {
@@ -26,7 +29,7 @@ pub(super) fn run(files: &[PathBuf]) -> Result<(), Failure> {
             }
         }
     }
-    println!("{} passed, {failed} failed", files.len() - failed);
+    print_line(format_args!("{} passed, {failed} failed", files.len() - failed))?;
     if failed == 0 { Ok(()) } else { Err(Failure::Failed(String::new())) }
 }
 

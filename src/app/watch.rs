@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::app::operate::no_answer;
+use crate::app::print::{Reader, print_line};
 use crate::app::{Failure, site};
 use crate::cli::Output;
 use crate::control::{self, Happened};
@@ -37,15 +38,22 @@ impl Told {
 
 pub(super) fn run(config: Option<&Path>, output: Output) -> Result<(), Failure> {
     let site = site(config)?;
+    let mut failed = Ok(());
     let print = |happened: Happened| {
-        match output {
-            Output::Text if happened.at == 0 => println!("-- {}", happened.text),
-            Output::Text => println!("{} {}", Moment(happened.at).time_of_day(), happened.text),
-            Output::Json => println!("{}", json!(happened)),
+        let line = match output {
+            Output::Text if happened.at == 0 => format!("-- {}", happened.text),
+            Output::Text => format!("{} {}", Moment(happened.at).time_of_day(), happened.text),
+            Output::Json => json!(happened).to_string(),
+        };
+        match print_line(line) {
+            Ok(Reader::There) => return ControlFlow::Continue(()),
+            Ok(Reader::Gone) => {}
+            Err(why) => failed = Err(why),
         }
-        ControlFlow::Continue(())
+        ControlFlow::Break(())
     };
-    control::watch(&site.socket, print).map_err(|error| no_answer(&site.socket, &error))
+    control::watch(&site.socket, print).map_err(|error| no_answer(&site.socket, &error))?;
+    failed
 }
 
 fn kind(fact: &Fact) -> EventKind {

@@ -8,6 +8,45 @@ use crate::query::addresses_of;
 use crate::world::{World, addresses, repository, wait_until, write_failover_zone};
 
 #[test]
+fn whoever_prints_ends_quietly_when_its_reader_goes_away() {
+    let world = World::new("[probe]\nenabled = false\n");
+    write_failover_zone(&world, addresses(12), 1);
+    std::fs::write(world.path("none.txt"), "").expect("written");
+    let _server = world.serve();
+    let explain = ["explain", "www.example.org", "--from", "192.0.2.1"];
+    let commands: [&[&str]; 7] = [
+        &["status"],
+        &["status", "--format", "json"],
+        &explain,
+        &[&explain[..], &["--offline"]].concat(),
+        &["check"],
+        &["check", "--schema", "zones"],
+        &["test", "none.txt"],
+    ];
+    for command in commands {
+        let (read, unread) = (world.run(command), world.feed_to_nobody(command, b""));
+        assert!(!read.stdout.is_empty() && read.status.success(), "{command:?}: {read:?}");
+        assert_eq!((unread.stderr, unread.status), (read.stderr, read.status), "{command:?}");
+    }
+}
+
+#[test]
+fn whoever_watches_ends_with_the_first_thing_that_nobody_reads() {
+    let world = World::new("[probe]\nenabled = false\n");
+    write_failover_zone(&world, addresses(13), 1);
+    let _server = world.serve();
+    let mut watch = world.start(&["watch"]);
+    drop(watch.stdout.take());
+    let ended = wait_until("it ends", || {
+        assert!(world.run(&["drain", "first"]).status.success());
+        assert!(world.run(&["release", "first"]).status.success());
+        watch.try_wait().expect("waited for")
+    });
+    let output = watch.wait_with_output().expect("it ended");
+    assert_eq!((ended.code(), output.stderr), (Some(0), Vec::new()));
+}
+
+#[test]
 fn a_drained_endpoint_is_not_answered_until_it_is_released() {
     let places = addresses(8);
     let first = Endpoint::start(places[0], 0);

@@ -25,11 +25,11 @@ use self::audience::Audience;
 use self::keys::Keys;
 use self::stage::Stage;
 use crate::app::desk::Desk;
+use crate::app::print::{Reader, print};
 use crate::app::probing::assignments;
 use crate::app::process::{StopSignals, failed};
 use crate::app::watch::Told;
 use crate::app::{Failure, explain, print_diagnostics};
-use crate::cli::Output;
 use crate::dns;
 use crate::geo::Facts;
 use crate::health::{Guard, Opinion, Report};
@@ -67,26 +67,29 @@ async fn perform(port: u16, http_port: u16) -> Result<(), Failure> {
     let mut running = bound.serve(Arc::clone(&desk.cell)).map_err(failed("cannot listen"))?;
     let mut audience = Audience::new(server, regions).await.map_err(failed("cannot ask"))?;
 
-    print!("{}", welcome(server, &stage, &audience));
+    print(welcome(server, &stage, &audience))?;
     let mut stop = StopSignals::listen().map_err(failed("cannot listen for signals"))?;
     let mut keys = Keys::listen();
     let mut ticks = interval(Duration::from_secs(1));
     let mut looks = interval(audience::LOOK);
     loop {
-        tokio::select! {
-            Some(report) = reports.recv() => say(desk.apply(Event::Report(report))),
-            _ = ticks.tick() => say(desk.apply(Event::Tick)),
-            _ = looks.tick() => audience.look(&stage).await.iter().for_each(|line| println!("{line}")),
+        let text = tokio::select! {
+            Some(report) = reports.recv() => verdicts(desk.apply(Event::Report(report))),
+            _ = ticks.tick() => verdicts(desk.apply(Event::Tick)),
+            _ = looks.tick() => lines(audience.look(&stage).await),
             key = keys.next() => match key {
                 Some('q') | None => break,
-                Some('e') => print!("\n{}\n", explained(&desk, &audience)),
+                Some('e') => format!("\n{}\n", explained(&desk, &audience)),
                 Some(key) => match stage.toggle(key).await {
-                    Some(line) => println!("\n{line}"),
-                    None => print!("{}", help(&stage)),
+                    Some(line) => format!("\n{line}\n"),
+                    None => help(&stage),
                 },
             },
             error = running.failed() => return Err(Failure::Failed(error.to_string())),
             _ = stop.recv() => break,
+        };
+        if print(text)? == Reader::Gone {
+            break;
         }
     }
     running.stop().await;
@@ -103,7 +106,7 @@ fn built_in_plan(http_port: u16) -> Result<Plan, Failure> {
     let (spec, read) = spec::parse(&sources, &|_, name| Err(format!("no file {name}")));
     let (plan, compiled) = plan::compile(&spec, &Arc::new(Facts::none()), REPORT_INTERVAL);
     plan.ok_or_else(|| {
-        print_diagnostics(&spec.findings(read, compiled), Output::Text);
+        print_diagnostics(&spec.findings(read, compiled));
         Failure::Failed("the built-in example is wrong".into())
     })
 }
@@ -195,10 +198,12 @@ fn help(stage: &Stage) -> String {
     format!("\nKeys: {}, e explains, q quits. What changes is shown as it happens.\n\n", stage.keys())
 }
 
-fn say(told: Vec<Told>) {
-    for Told { happened, .. } in told {
-        println!("  verdict   {}", happened.text);
-    }
+fn verdicts(told: Vec<Told>) -> String {
+    lines(told.iter().map(|told| format!("  verdict   {}", told.happened.text)))
+}
+
+fn lines(lines: impl IntoIterator<Item = String>) -> String {
+    lines.into_iter().map(|line| line + "\n").collect()
 }
 
 const ZONE: &str = include_str!("../../../zones/example.org.zone");
