@@ -23,7 +23,7 @@
 //! in twenty checks of late, it takes twice as many failures in a row to turn Up into Down. With more than one in
 //! three it does not: that is no noise. An endpoint that dies makes no false alarm: on a quiet path `fall` is what is
 //! written, whatever happened to the endpoint before. And as long as too few checks were seen to tell a quiet path from
-//! a noisy one, it takes three in a row, should `fall` be less.
+//! a noisy one, it takes three in a row, should `fall` be 2.
 
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ use crate::model::{Moment, Monitor};
 pub struct TrackerSettings {
     /// Failures in a row to down.
     pub fall: u32,
+    /// The same from up as long as it is not known whether the path is noisy, if that is more.
+    pub first_fall: u32,
     /// Successes in a row to up.
     pub rise: u32,
     /// Between the starts of checks while settled.
@@ -45,7 +47,10 @@ pub struct TrackerSettings {
 
 impl From<&Monitor> for TrackerSettings {
     fn from(monitor: &Monitor) -> Self {
-        Self { fall: monitor.fall, rise: monitor.rise, interval: monitor.interval, recheck: monitor.recheck }
+        let Monitor { fall, rise, interval, recheck, .. } = *monitor;
+        // Who wants to go by one failure goes by one: a beat that did not come is no lost packet.
+        let first_fall = if fall > 1 { FIRST_FALL } else { fall };
+        Self { fall, first_fall, rise, interval, recheck }
     }
 }
 
@@ -121,7 +126,7 @@ impl Tracker {
     fn enough_to_fall(&self) -> u32 {
         let fall = self.settings.fall;
         let enough = if self.noise.is_loud() { fall.saturating_mul(NOISY_FALL) } else { fall };
-        if self.noise.is_known() { enough } else { enough.max(FIRST_FALL) }
+        if self.noise.is_known() { enough } else { enough.max(self.settings.first_fall) }
     }
 
     /// How long after the start of the last check the next one starts: `interval` while the opinion is
@@ -201,7 +206,7 @@ const NOISY_FALL: u32 = 2;
 /// then seems quiet to one probe in seven.
 const ENOUGH_HEARD: u32 = 16;
 
-/// Before that at least so many failures in a row are needed to turn Up into Down.
+/// Before that at least so many failures in a row are needed to turn Up into Down, unless one is enough.
 const FIRST_FALL: u32 = 3;
 
 #[cfg(test)]
@@ -213,7 +218,7 @@ mod tests {
     const INTERVAL: Duration = Duration::from_secs(5);
     const RECHECK: Duration = Duration::from_secs(1);
     const SETTINGS: TrackerSettings =
-        TrackerSettings { fall: 3, rise: 2, interval: INTERVAL, recheck: RECHECK };
+        TrackerSettings { fall: 3, first_fall: 3, rise: 2, interval: INTERVAL, recheck: RECHECK };
 
     /// Runs checks a second apart, `+` for a good one and `-` for a bad one.
     fn told(results: &str) -> Tracker {

@@ -162,7 +162,8 @@ fn tell(family: Family, was_lost: bool, is_lost: bool) {
 }
 
 /// One reference: down after two failures, up again after one success.
-const SETTINGS: TrackerSettings = TrackerSettings { fall: 2, rise: 1, interval: PACE, recheck: PACE };
+const SETTINGS: TrackerSettings =
+    TrackerSettings { fall: 2, first_fall: 2, rise: 1, interval: PACE, recheck: PACE };
 /// Between the starts of two connects to a reference while nothing fails.
 const PACE: Duration = Duration::from_secs(1);
 /// Between them while checks fail: their failures wait no longer for a reference that is up.

@@ -39,6 +39,7 @@ impl Windrose {
         probes: 5,
         settings: TrackerSettings {
             fall: 2,
+            first_fall: 3,
             rise: 2,
             interval: Duration::from_secs(2),
             recheck: Duration::from_secs(1),
