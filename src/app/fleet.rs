@@ -13,8 +13,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::app::Failure;
+use crate::app::serve::TICK;
 use crate::fleet::{Config, Credentials, Digest, Dropped, Fleet, Inbox, Link, Tls};
 use crate::health::Report;
+use crate::keeper::{FRESH_INTERVALS, FRESH_MIN};
 use crate::load::Site;
 use crate::model::Moment;
 use crate::spec::machine::Login;
@@ -177,8 +179,15 @@ pub(super) fn config(site: &Site, name: &str) -> Option<Config> {
 /// Another server that was silent for so long is no longer shown.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Nothing came for so long: the line is cut. Shorter than the shortest time for which a report is fresh.
+/// Nothing came for so long: the line is cut.
 const SILENT_AFTER: Duration = Duration::from_millis(1500);
+
+/// That is noticed before any vote goes stale for it: one that came a report interval before the line was cut, where
+/// that is too short for three of them to be longer than [`FRESH_MIN`], and the line is looked at once a [`TICK`].
+const _: () = {
+    let shortest = FRESH_MIN.as_millis() / FRESH_INTERVALS as u128;
+    assert!(shortest + SILENT_AFTER.as_millis() + TICK.as_millis() < FRESH_MIN.as_millis());
+};
 
 /// Other servers that are remembered at most: beyond this a new one is not shown.
 const SERVERS_MAX: usize = 1_000;

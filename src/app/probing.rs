@@ -5,6 +5,9 @@
 //!                           ^ ^  `-- ends by a fault? it starts again
 //!   applications --beats------'
 //! ```
+//!
+//! Where it is not wanted (`[probe] enabled = false`) there is none: nothing is reported, and nobody takes this machine
+//! for a probe.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,14 +23,13 @@ use crate::model::{Inventory, Target};
 use crate::plan::Plan;
 use crate::probe::{self, Assignment, Counts, Stats};
 
-/// A probe at work. Dropping this ends it.
+/// A probe at work, if this machine has one. Dropping this ends it.
 pub(super) struct Probing {
-    /// What it says.
+    /// What it says: without one, the end at once.
     pub(super) reports: mpsc::Receiver<Report>,
     feeding: Feeding,
     stats: Arc<Stats>,
     assignments: watch::Sender<Arc<[Assignment]>>,
-    enabled: bool,
 }
 
 impl Probing {
@@ -47,17 +49,18 @@ impl Probing {
             beats: feeding.beats(),
             stats: Arc::clone(&stats),
         };
-        let enabled = settings.enabled;
-        let (assignments, assigned) = watch::channel(checked(enabled, plan));
+        let (assignments, assigned) = watch::channel(assignments(plan));
         let (sender, reports) = mpsc::channel(REPORTS_WAITING);
-        tokio::spawn(keep_probing(config, assigned, sender));
-        Self { reports, feeding, stats, assignments, enabled }
+        if settings.enabled {
+            tokio::spawn(keep_probing(config, assigned, sender));
+        }
+        Self { reports, feeding, stats, assignments }
     }
 
     /// Checks what another plan asks for, from now on.
     pub(super) fn follow(&self, plan: &Plan) {
         self.feeding.follow(plan);
-        self.assignments.send_replace(checked(self.enabled, plan));
+        self.assignments.send_replace(assignments(plan));
     }
 
     /// An application lives; says what heard it.
@@ -95,10 +98,6 @@ pub(super) fn assignments(plan: &Plan) -> Arc<[Assignment]> {
     plan.inventory.targets.iter().map(assignment).collect()
 }
 
-fn checked(enabled: bool, plan: &Plan) -> Arc<[Assignment]> {
-    if enabled { assignments(plan) } else { Arc::new([]) }
-}
-
 /// Where this machine stands, by name.
 fn region<'s>(site: &'s Site, plan: &'s Plan) -> &'s str {
     let own = site.machine.machine.region.as_deref();
@@ -132,3 +131,32 @@ const REPORTS_WAITING: usize = 4;
 
 /// A probe that ended starts again after this.
 const PROBE_PAUSE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::geo::Facts;
+    use crate::load;
+
+    #[tokio::test]
+    async fn a_machine_that_is_not_to_probe_reports_nothing() {
+        for enabled in [true, false] {
+            let directory = tempfile::tempdir().expect("a directory");
+            let config = directory.path().join("windrose.toml");
+            let written = format!("[probe]\nenabled = {enabled}\nreport_interval = \"100ms\"\n");
+            fs::write(&config, written).expect("written");
+            let zones = directory.path().join("zones");
+            fs::create_dir(&zones).expect("made");
+            fs::write(zones.join("regions.toml"), "[regions.eu]\ndefault = true\n").expect("written");
+            fs::write(zones.join("example.org.zone"), ZONE).expect("written");
+            let (site, _) = load::machine(Some(&config)).expect("it is right");
+            let plan = load::zones(&zones, &Arc::new(Facts::none()), Duration::from_secs(2)).plan;
+            let mut probing = Probing::start(&site, "ns1", 1, &plan.expect("it is right"));
+            assert_eq!(probing.reports.recv().await.is_some(), enabled);
+        }
+    }
+
+    const ZONE: &str = "$TTL 300\n@ SOA ns1 host 1 2 3 4 5\n@ NS ns1\nns1 A 192.0.2.53\n";
+}

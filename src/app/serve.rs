@@ -489,7 +489,7 @@ async fn failure_of(running: &mut Option<dns::Running>) -> std::io::Error {
 }
 
 /// Time passes for the keeper this often.
-const TICK: Duration = Duration::from_secs(1);
+pub(super) const TICK: Duration = Duration::from_secs(1);
 
 /// Events that a slow watcher may be behind; of what is beyond it hears only how many there were.
 const HAPPENING_MAX: usize = 1024;

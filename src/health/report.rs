@@ -78,7 +78,8 @@ pub struct Report {
     pub instance: u64,
     /// When it was sent, by the probe's clock.
     pub sent: Moment,
-    /// How often this probe reports, in milliseconds: three of these without one and its votes are stale.
+    /// How often this probe reports, in milliseconds: three of these without one, and at least five seconds,
+    /// and its votes are stale.
     pub interval_ms: u32,
     /// The version of the fleet's zones from which it knows what to check; `None`: its own files.
     pub zones: Option<u64>,

@@ -16,7 +16,7 @@
 //! same agree on who is isolated, in whatever order they heard it, and whoever agrees again counts again at once.
 //!
 //! The probes of a site have one voice, that of their majority: a site that is cut off does not outvote the rest
-//! because many probes stand in it. If most voices would be isolated it is not plain who is wrong, and nobody is.
+//! because many probes stand in it. Who has no opinion at all has no voice. If most voices would be isolated it is not plain who is wrong, and nobody is.
 
 use crate::health::{Opinion, Vote};
 use crate::model::{SiteId, TargetId};
@@ -55,7 +55,7 @@ pub(super) fn isolated(witnesses: &[Witness<'_>], targets: usize) -> Isolated {
     let fleet = Fleet::hear(witnesses, targets);
     let agreements: Vec<Agreement> = witnesses.iter().map(|witness| fleet.compare(witness)).collect();
     let mut voices = Voices::default();
-    for (witness, agreement) in witnesses.iter().zip(&agreements) {
+    for (witness, agreement) in witnesses.iter().zip(&agreements).filter(|(witness, _)| witness.speaks()) {
         voices.count(witness.site, agreement.is_suspect());
     }
     let asked = witnesses.iter().map(|witness| witness.targets.len());
@@ -78,6 +78,11 @@ impl Agreement {
 }
 
 impl Witness<'_> {
+    /// Whether it has an opinion of anything: else it has no voice.
+    fn speaks(&self) -> bool {
+        self.says().next().is_some()
+    }
+
     /// By index of the target: 1 for up, -1 for down.
     fn says(&self) -> impl Iterator<Item = (usize, i32)> {
         let sign = |vote: &Vote| match vote.opinion {
@@ -238,6 +243,16 @@ mod tests {
         assert_eq!(of(&["+++", "+++", "---", "---"]), [None; 4]);
         assert_eq!(of(&["+++", "++-", "+-+", "-++", "---"]), [None, None, None, None, Some((3, 3))]);
         assert_eq!(of(&[]), []);
+    }
+
+    #[test]
+    fn who_has_no_opinion_has_no_voice_in_whether_it_is_plain_who_is_wrong() {
+        let most = ["++-++", "+-+-+", "-+++-", "--+++"];
+        assert_eq!(of(&most), [None; 4], "three of four disagree with the rest");
+        let idle = ["?????", "?????", ""];
+        assert_eq!(of(&[&most[..], &idle].concat()), [None; 7]);
+        assert_eq!(of(&["+++", "---", "???", "1???"]), [None; 4], "of two nobody knows which one is wrong");
+        assert_eq!(of(&["1---", "1???", "+++", "+++"])[0], Some((3, 3)), "nor does it speak for its site");
     }
 
     #[test]

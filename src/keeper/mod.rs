@@ -49,7 +49,7 @@ pub use facts::{Fact, describe};
 pub use latency::SavedOrder;
 pub use slots::SavedSlot;
 pub use state::{SavedFlaps, SavedVerdict, State};
-pub use trust::{Dropped, FRESH_INTERVALS, Reason, Refused, SKEW_MAX};
+pub use trust::{Dropped, FRESH_INTERVALS, FRESH_MIN, Reason, Refused, SKEW_MAX};
 
 use crate::health::{Control, HealthMap, Report, Verdict};
 use crate::model::{Moment, RegionId, TargetId};

@@ -98,7 +98,7 @@ impl Stamp {
 
     /// Whether its votes count still.
     pub fn fresh(&self, now: Moment) -> bool {
-        now.since(self.heard) <= FRESH_INTERVALS * self.interval
+        now.since(self.heard) <= (FRESH_INTERVALS * self.interval).max(FRESH_MIN)
     }
 
     /// Whether the next one should have been here by now: another instance may take over.
@@ -227,6 +227,10 @@ const REASONS: usize = 6;
 /// A report is fresh for so many of its probe's intervals.
 pub const FRESH_INTERVALS: u32 = 3;
 
+/// And for so long, however often its probe reports: a server whose line to the fleet is cut notices it before the
+/// votes that it holds go stale, and they stand.
+pub const FRESH_MIN: Duration = Duration::from_secs(5);
+
 /// The clocks of a probe and a server may differ by so much: beyond it no report of this probe is taken.
 pub const SKEW_MAX: Duration = Duration::from_secs(60);
 
@@ -283,6 +287,16 @@ mod tests {
         let hasty = Stamp { interval: Duration::from_millis(1), ..held };
         let other = |at| stamp(2, 1, [at, at]).admit(Some(&hasty));
         assert_eq!([other(1_000), other(1_001)], [Err(Reason::Second), Ok(())]);
+    }
+
+    #[test]
+    fn a_report_is_fresh_for_three_intervals_and_never_for_less_than_five_seconds() {
+        let fresh = |interval: u64, after: u64| {
+            let held = Stamp { interval: Duration::from_millis(interval), ..stamp(1, 1, [0, 0]) };
+            held.fresh(NOW.plus(Duration::from_millis(after)))
+        };
+        assert_eq!([fresh(2_000, 6_000), fresh(2_000, 6_001)], [true, false]);
+        assert_eq!([fresh(100, 5_000), fresh(100, 5_001)], [true, false]);
     }
 
     #[test]

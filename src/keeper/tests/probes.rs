@@ -216,6 +216,23 @@ fn while_the_line_is_cut_only_what_turned_after_a_region_was_heard_turns_for_it(
 }
 
 #[test]
+fn however_often_probes_report_a_line_that_is_cut_is_noticed_before_their_votes_are_stale() {
+    let mut told = Told::new(world());
+    let often = |text: &str| Event::Report(Report { interval_ms: 100, ..report(text) });
+    let down_for_us = "192.0.2.10=down 2001:db8::10=up 198.51.100.10=up";
+    told.hear(1, often(&format!("us/nyc 1 {down_for_us}")));
+    told.hear(1, often(&format!("eu/own 1 {ALL_UP}")));
+    // Cut right then: it is noticed after one and a half seconds, by the tick that follows.
+    told.hear(3, often(&format!("eu/own 2 {ALL_UP}")));
+    told.hear(3, Event::Tick);
+    told.hear(4, Event::Line { silent_since: Some(second(1)) });
+    (4..30).for_each(|at| drop(told.hear(at, often(&format!("eu/own {at} {ALL_UP}")))));
+    told.hear(30, Event::Tick);
+    let standing = told.keeper.health().endpoint(FRA, US, Family::V4);
+    assert_eq!((standing.verdict, standing.stale), (Verdict::Down, true));
+}
+
+#[test]
 fn probes_of_one_site_have_one_vote() {
     let mut world = four();
     world.inventory.sites = vec!["docklands".into()];

@@ -55,7 +55,7 @@ pub(super) fn probe(table: &mut Table<'_>) -> Probe {
         report_interval: table.defaulted(
             key(
                 "report_interval",
-                "How often the probe reports; after three of these without one it is stale.",
+                "How often the probe reports; after three of these without one, and 5s at least, it is stale.",
             ),
             Time::within(TENTH..=MINUTE),
             default.report_interval,
