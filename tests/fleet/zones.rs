@@ -15,6 +15,12 @@ fn what_is_published_is_served_by_all_and_can_be_taken_back() {
     let first = fleet.operate(0, &["publish", "--message", "as it is"]);
     assert!(first.contains("version 1 is published") && first.contains("ap-server serves it"), "{first}");
 
+    for region in ["eu", "us", "ap"] {
+        fleet.until_all_see(&format!("{region}/{region}-probe"), "runs it", |line| {
+            line.ends_with("version 1")
+        });
+    }
+
     fleet.edit(0, r#"["eu", "us", "ap"]"#, r#"["us", "eu", "ap"]"#);
     let begin = Instant::now();
     let second = fleet.operate(0, &["publish", "--message", "us first"]);
@@ -35,11 +41,21 @@ fn what_is_published_is_served_by_all_and_can_be_taken_back() {
     assert!(wrong.contains("error") && wrong.contains("www"), "{wrong}");
     assert!(fleet.operate(2, &["history"]).starts_with("     2  "), "nothing was published");
 
+    // A probe that is gone knows what it knew.
+    fleet.until_all_see("eu/eu-probe", "runs it", |line| runs(line, 2));
+    let probe = fleet.probes[0].clone();
+    fleet.kill(&probe);
     let back = fleet.operate(2, &["rollback", "--message", "us is full"]);
     assert!(back.contains("version 3 is published"), "{back}");
     fleet.all_say(["eu", "eu", "eu"]);
     let history = fleet.operate(1, &["history"]);
     assert!(history.contains("(version 1 again)  us is full") && history.contains("us first"), "{history}");
+
+    fleet
+        .until_all_see("eu/eu-probe", "differs", |line| line.contains(", version 2 (OTHER ZONES than here)"));
+    fleet.until_all_see("us/us-probe", "runs it", |line| runs(line, 3));
+    fleet.start_probe(0);
+    fleet.until_all_see("eu/eu-probe", "runs it", |line| runs(line, 3));
 
     a_publication_that_nats_denies_is_refused_at_once(&fleet);
     a_publication_without_an_answer_is_reported_and_looked_up(&fleet);
@@ -54,6 +70,11 @@ fn what_is_published_is_served_by_all_and_can_be_taken_back() {
     fleet.start_server(0);
     fleet.all_say(["us", "us", "us"]);
     fleet.until_it_prints(0, &["status"], "zones       version 4 of the fleet");
+}
+
+/// Whether a probe runs this version, and so does the server that says so.
+fn runs(line: &str, version: u64) -> bool {
+    line.contains(&format!(", version {version}")) && !line.contains("OTHER ZONES")
 }
 
 /// From the files of the first server, which would put `us` first.

@@ -66,6 +66,18 @@ impl Rules for SilenceIsFailure {
     }
 }
 
+/// That a server hears nothing is the fault of others.
+pub struct LineAlwaysCarries;
+
+impl Rules for LineAlwaysCarries {
+    fn apply(&self, keeper: &mut Keeper, event: Event, now: Moment) -> Step {
+        match event {
+            Event::Line { .. } => keeper.apply(Event::Line { silent_since: None }, now),
+            event => keeper.apply(event, now),
+        }
+    }
+}
+
 /// Whatever comes last counts, however old it is.
 #[derive(Default)]
 pub struct LastComeCounts(AtomicU64);

@@ -11,7 +11,7 @@ use crate::dice::Dice;
 use crate::fleet::{Fleet, Happening};
 use crate::invariants::Violation;
 use crate::network::Weather;
-use crate::server::Disk;
+use crate::server::{Disk, Server};
 use crate::world::{Check, POOLS, Part, STEADY};
 
 /// The kinds of fault that a seed has; one that is there twice is drawn twice as often.
@@ -106,6 +106,18 @@ impl Fleet<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A server will be left with the probe beside it, for which somebody is dead who lives for other regions: what it
+    /// knew of them must stand. Chance alone hardly ever brings both together for long enough.
+    pub fn plan_parting(&mut self) {
+        let beside = |server: &Server| Some(self.probes[server.line.own_probe?].region);
+        let found = self.servers.iter().enumerate().find_map(|(at, server)| Some((at, beside(server)?)));
+        let Some((server, region)) = found else { return };
+        for (v6, check) in [false, true].into_iter().flat_map(|v6| [(v6, Check::Web), (v6, Check::Deep)]) {
+            self.sick.insert(Part { region, endpoint: STEADY + 1, v6, check });
+        }
+        self.after(PARTED_AFTER, Happening::Parts { server });
     }
 
     /// An endpoint that flaps changes, and will change again.
@@ -244,3 +256,6 @@ const OPTIONAL: [Kind; 18] = [
 ];
 
 const PLAN_TAKES: u64 = 3_000;
+
+/// When all checks have told, and long before the healing.
+const PARTED_AFTER: u64 = 6_000;

@@ -128,6 +128,10 @@ pub enum Happening {
         part: Part,
         left: u32,
     },
+    /// Nothing comes to a server any more.
+    Parts {
+        server: usize,
+    },
     Fault,
     Heals,
     Ends,
@@ -178,6 +182,9 @@ impl<'r> Fleet<'r> {
         }
         for probe in 0..fleet.probes.len() {
             fleet.start_probe(probe);
+        }
+        if fleet.dice.chance(PARTED) {
+            fleet.plan_parting();
         }
         fleet.after(FIRST_FAULT, Happening::Fault);
         fleet.after(TROUBLED_FOR, Happening::Heals);
@@ -244,6 +251,10 @@ impl<'r> Fleet<'r> {
                 self.probe_follows(probe, version);
             }
             Happening::Flaps { part, left } if !self.healed => self.flap(part, left),
+            Happening::Parts { server } => {
+                self.tell(|| format!("server {server} is parted from the fleet"));
+                self.network.part(server);
+            }
             Happening::Fault if !self.healed => {
                 self.counts.faults += 1;
                 self.fault()?;
@@ -525,6 +536,9 @@ const TROUBLED_FOR: u64 = 18_000;
 const FAULT_PAUSE: (u64, u64) = (100, 1_500);
 const TICK: u64 = 1_000;
 const SAVE: u64 = 5_000;
+
+/// Of the worlds, so many have a server that is parted from the fleet.
+const PARTED: f64 = 0.25;
 
 /// Of the steps of a server, so many are followed by a question, and by a comparison with fresh keepers.
 const ASKED: f64 = 0.2;

@@ -29,7 +29,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use broken::{Honest, LastComeCounts, Misread, NeverNews, RepeatsGenerations, Rules, SilenceIsFailure};
+use broken::{
+    Honest, LastComeCounts, LineAlwaysCarries, Misread, NeverNews, RepeatsGenerations, Rules,
+    SilenceIsFailure,
+};
 use fleet::{Counts, Fleet};
 use invariants::Violation;
 
@@ -73,7 +76,7 @@ fn the_same_seed_is_the_same_day() {
 
 #[test]
 fn servers_that_break_the_rules_are_found_out() {
-    let breaks: [(&str, &dyn Rules, &[&str]); 8] = [
+    let breaks: [(&str, &dyn Rules, &[&str]); 9] = [
         ("silence is failure", &SilenceIsFailure, &["every Down rests on votes", "verdicts are by the book"]),
         ("what comes last counts", &LastComeCounts::default(), &["verdicts are by the book"]),
         ("generations are repeated", &RepeatsGenerations::default(), &["a generation only grows"]),
@@ -83,6 +86,7 @@ fn servers_that_break_the_rules_are_found_out() {
             &Misread { written: "quorum = \"75%\"", read: "quorum = \"50%\"" },
             &["verdicts are by the book"],
         ),
+        ("the line always carries", &LineAlwaysCarries, &["no answer changes because a line was cut"]),
         (
             "the governor lets all go",
             &Misread { written: "withdraw_max = \"50%\"", read: "withdraw_max = \"100%\"" },

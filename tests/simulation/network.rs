@@ -20,6 +20,8 @@ pub struct Network {
     cut: BTreeSet<(usize, usize)>,
     /// Servers to which nothing comes.
     severed: BTreeSet<usize>,
+    /// The one to which nothing comes until all is healed.
+    parted: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -33,13 +35,13 @@ pub struct Weather {
 
 impl Network {
     pub fn new(weather: Weather) -> Self {
-        Self { weather, cut: BTreeSet::new(), severed: BTreeSet::new() }
+        Self { weather, cut: BTreeSet::new(), severed: BTreeSet::new(), parted: None }
     }
 
     /// When a message arrives, counted from now: not at all, once or twice.
     pub fn carry(&self, probe: usize, server: usize, dice: &mut Dice) -> impl Iterator<Item = u64> + use<> {
         let Weather { loss, delay_max, twice, late_max } = self.weather;
-        let cut = self.cut.contains(&(probe, server)) || self.severed.contains(&server);
+        let cut = self.cut.contains(&(probe, server)) || self.is_severed(server);
         let lost = cut || dice.chance(loss);
         let first = (!lost).then(|| dice.between(DELAY_MIN, delay_max));
         let again = (!lost && dice.chance(twice)).then(|| dice.between(DELAY_MIN, late_max));
@@ -48,12 +50,21 @@ impl Network {
 
     /// When what a server says comes back to it.
     pub fn echo(&self, server: usize, dice: &mut Dice) -> Option<u64> {
-        let lost = self.severed.contains(&server) || dice.chance(self.weather.loss);
+        let lost = self.is_severed(server) || dice.chance(self.weather.loss);
         (!lost).then(|| dice.between(DELAY_MIN, self.weather.delay_max))
     }
 
     pub fn sever(&mut self, server: usize) {
         self.severed.insert(server);
+    }
+
+    /// Severs it so that it is not mended.
+    pub fn part(&mut self, server: usize) {
+        self.parted = Some(server);
+    }
+
+    fn is_severed(&self, server: usize) -> bool {
+        self.severed.contains(&server) || self.parted == Some(server)
     }
 
     pub fn cut(&mut self, links: impl Iterator<Item = (usize, usize)>) {
