@@ -14,13 +14,13 @@
 //! | a report | costs |
 //! |---|---|
 //! | that says what the last one said | comparing them |
-//! | in which opinions turned | asking whether a verdict turns with them; only if one does, the map. Where the map is large this waits for what else turns ([`Keeper::due`]) |
+//! | in which opinions turned | asking whether a verdict turns with them; only if one does, the map; in a large map all of those that turn together ([`Keeper::due`]) |
 //! | that lets somebody be isolated, or count again | the whole map |
 //! | that does not count ([`Reason`]) | nothing: it is counted |
 //!
 //! What else is in a report (how a check ended, how long it took, that an opinion is not settled) is in the map
-//! within a second. A snapshot is due at once when a verdict turns Down, a plan changes or an operator speaks;
-//! else at most one a second, and only if something changed.
+//! within a second (in a large one within a second and a half). A snapshot is due at once when a verdict turns
+//! Down, a plan changes or an operator speaks; else at most one a second, and only if something changed.
 
 mod cases;
 mod facts;
@@ -298,7 +298,7 @@ impl Keeper {
     /// Notes an event.
     fn hear(&mut self, event: Event, now: Moment) -> Heard {
         match event {
-            Event::Tick if self.due().is_some() && now.since(self.worked_out) < PACE => {
+            Event::Tick if self.is_large() && now.since(self.worked_out) < PACE / 2 => {
                 Heard { facts: Vec::new(), change: Change::Opinions(Vec::new()), spoke: false }
             }
             Event::Tick => Heard::anything(Vec::new(), false),
@@ -389,8 +389,12 @@ impl Keeper {
     /// Works out what follows from probes that changed their opinion of these targets, and of those that wait.
     fn turn(&mut self, turned: Vec<TargetId>, now: Moment) -> Vec<Fact> {
         self.waiting.extend(turned);
-        if self.due().is_some_and(|due| now < due) {
+        if self.due().is_none_or(|due| now < due) {
             return Vec::new();
+        }
+        if self.is_large() && now.since(self.worked_out) >= PACE / 2 {
+            // All of it would have to be worked out soon anyway: both at once.
+            return self.work_out(false, now);
         }
         let turned = mem::take(&mut self.waiting);
         let names = (&self.plan.inventory, &self.names);
@@ -398,8 +402,12 @@ impl Keeper {
         seen.map_or_else(Vec::new, |seen| self.conclude(seen, false, now))
     }
 
-    /// What turns waits so long after the last that did. No time, unless the map is so large that its endpoints turning
-    /// one after the other would keep this machine busy with nothing else.
+    /// The map is so large that its endpoints turning one after the other could keep this machine busy with nothing else.
+    fn is_large(&self) -> bool {
+        !self.patience().is_zero()
+    }
+
+    /// What turns waits so long after the last that did: no time, unless the map is large.
     fn patience(&self) -> Duration {
         let standings = self.plan.inventory.endpoints.len() * self.plan.inventory.regions.len();
         let patience = PATIENCE_FOR_STANDING * u32::try_from(standings).unwrap_or(u32::MAX);

@@ -28,11 +28,15 @@ pub(super) struct Words {
 impl Words {
     /// Adds what was heard on one more monitor.
     pub fn hear(&mut self, votes: &[Vote]) {
-        self.spoken |= votes.iter().any(|vote| vote.agent.is_some());
+        let spoken = votes.iter().any(|vote| vote.agent.is_some());
         let with_opinion = votes.iter().filter(|vote| vote.opinion != Opinion::Unknown);
         let mut heard: SmallVec<[(RegionId, Agent); 8]> =
             with_opinion.map(|vote| (vote.region, vote.agent.unwrap_or(Agent::Up))).collect();
-        heard.sort_unstable_by_key(|(of, word)| (*of, left(*word)));
+        if spoken {
+            // Else all are the same, in whatever order: mostly so, and of many probes.
+            heard.sort_unstable_by_key(|(of, word)| (*of, left(*word)));
+        }
+        self.spoken |= spoken;
         self.heard.push(heard);
     }
 

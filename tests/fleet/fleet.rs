@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use crate::audience::{Audience, Watch};
 use crate::ground::{Ground, Host};
 use crate::page;
+use crate::wire::Wire;
 
 pub const REGIONS: [&str; 3] = ["eu", "us", "ap"];
 pub const EU: usize = 0;
@@ -27,6 +28,8 @@ pub struct Fleet {
     pub probes: Vec<Host>,
     pub endpoints: Vec<Host>,
     pub nats: Vec<Host>,
+    /// On loopback: by the names of the two hosts, from the one that connects to NATS.
+    wires: BTreeMap<(String, String), Wire>,
     setup: Setup,
     directory: TempDir,
     /// One fleet at a time: they share names of hosts, and the machine.
@@ -57,9 +60,20 @@ impl Fleet {
         let (servers, probes) = (kind("server", 1), kind("probe", 2));
         let (endpoints, nats) = (kind("endpoint", 3), kind("nats", 4));
         let directory = tempfile::tempdir().expect("a directory");
-        let running = BTreeMap::new();
-        let mut fleet =
-            Self { running, ground, servers, probes, endpoints, nats, setup, directory, _alone: alone };
+        let (running, wires) = (BTreeMap::new(), BTreeMap::new());
+        let mut fleet = Self {
+            running,
+            ground,
+            servers,
+            probes,
+            endpoints,
+            nats,
+            wires,
+            setup,
+            directory,
+            _alone: alone,
+        };
+        fleet.lay_wires();
         for region in 0..REGIONS.len() {
             fleet.write(region);
         }
@@ -77,6 +91,54 @@ impl Fleet {
             fleet.start_server(region);
         }
         fleet
+    }
+
+    /// On loopback, from everybody to every other NATS server.
+    fn lay_wires(&mut self) {
+        if self.ground.has_links() {
+            return;
+        }
+        for to in &self.nats {
+            for from in self.servers.iter().chain(&self.probes).chain(&self.nats) {
+                let is_nats = self.nats.iter().any(|nats| nats.name == from.name);
+                let port = if is_nats { ROUTES_PORT } else { NATS_PORT };
+                if from.name != to.name {
+                    let wire = Wire::new(from.address, SocketAddr::from((to.address, port)));
+                    self.wires.insert((from.name.clone(), to.name.clone()), wire);
+                }
+            }
+        }
+    }
+
+    /// Where a host finds a port of a NATS server.
+    fn way(&self, from: &Host, to: &Host, port: u16) -> SocketAddr {
+        let wire = self.wires.get(&(from.name.clone(), to.name.clone()));
+        wire.map_or(SocketAddr::from((to.address, port)), Wire::address)
+    }
+
+    /// From now on a host hears nothing of these NATS servers.
+    pub fn cut(&self, host: &Host, nats: &[&Host]) {
+        if self.ground.has_links() {
+            return host.shut_out(nats);
+        }
+        self.wires_between(host, nats).for_each(|wire| wire.set_cut(true));
+    }
+
+    /// It hears all of them again.
+    pub fn mend(&self, host: &Host) {
+        if self.ground.has_links() {
+            return host.open();
+        }
+        let all: Vec<&Host> = self.nats.iter().collect();
+        self.wires_between(host, &all).for_each(|wire| wire.set_cut(false));
+    }
+
+    fn wires_between(&self, host: &Host, nats: &[&Host]) -> impl Iterator<Item = &Wire> {
+        let between = move |from: &str, to: &str| {
+            let is_nats = |name: &str| nats.iter().any(|nats| nats.name == name);
+            (from == host.name && is_nats(to)) || (to == host.name && is_nats(from))
+        };
+        self.wires.iter().filter(move |((from, to), _)| between(from, to)).map(|(_, wire)| wire)
     }
 
     fn until_it_listens(&self, host: &Host, port: u16) {
@@ -306,7 +368,7 @@ impl Fleet {
         fs::create_dir_all(self.path(host, "config")).expect("made");
         fs::create_dir_all(self.path(host, "zones")).expect("made");
         let nats: Vec<String> =
-            (0..3).map(|turn| &self.nats[(region + turn) % 3]).map(nats_address).collect();
+            (0..3).map(|turn| nats_url(self.way(host, &self.nats[(region + turn) % 3], NATS_PORT))).collect();
         let region = REGIONS[region];
         let text = format!(
             "[machine]\nname = \"{name}\"\nregion = \"{region}\"\n[probe]\nreport_interval = \"1s\"\n{more}"
@@ -326,11 +388,11 @@ impl Fleet {
         let host = &self.nats[region];
         fs::create_dir_all(self.path(host, "")).expect("made");
         let routes: Vec<String> =
-            self.nats.iter().map(|other| format!("nats://{}:6222", other.address)).collect();
+            self.nats.iter().map(|other| nats_url(self.way(host, other, ROUTES_PORT))).collect();
         let text = format!(
             "server_name: \"{name}\"\nlisten: \"{address}:4222\"\njetstream {{ store_dir: {store:?} }}\n\
              max_payload: 64MB\nmax_pending: 256MB\n\
-             cluster {{ name: windrose, listen: \"{address}:6222\", routes: {routes:?} }}\n\
+             cluster {{ name: windrose, listen: \"{address}:{ROUTES_PORT}\", routes: {routes:?}, no_advertise: true }}\n\
              accounts {{ WINDROSE {{ jetstream: enabled, users: [{users}] }} }}\n",
             name = host.name,
             address = host.address,
@@ -402,7 +464,11 @@ impl Drop for Fleet {
 }
 
 pub fn nats_address(host: &Host) -> String {
-    format!("nats://{}:{NATS_PORT}", host.address)
+    nats_url(SocketAddr::from((host.address, NATS_PORT)))
+}
+
+fn nats_url(address: SocketAddr) -> String {
+    format!("nats://{address}")
 }
 
 /// From now on its wall clock goes by a file; what it measures by stays right.
@@ -428,6 +494,7 @@ pub const READER: &str = "reader";
 
 /// Where NATS servers listen.
 pub const NATS_PORT: u16 = 4222;
+const ROUTES_PORT: u16 = 6222;
 
 const METRICS_PORT: u16 = 5380;
 

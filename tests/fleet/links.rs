@@ -46,20 +46,17 @@ fn an_endpoint_that_can_be_reached_again_is_answered_again(fleet: &Fleet) {
 
 /// Two of three, of which one sees another world than the other.
 fn nats_that_is_cut_off_from_half_the_servers_changes_no_answer(fleet: &Fleet) {
-    if !fleet.ground.has_links() {
-        return eprintln!("not on loopback: nats_that_is_cut_off_from_half_the_servers_changes_no_answer");
-    }
     let watch = fleet.watch(["eu", "us", "eu"]);
     let nats: Vec<&Host> = fleet.nats.iter().collect();
     let cut_off = [EU, US];
-    cut_off.iter().for_each(|server| fleet.servers[*server].shut_out(&nats));
+    cut_off.iter().for_each(|server| fleet.cut(&fleet.servers[*server], &nats));
     for server in cut_off {
         fleet.until_it_prints(server, &["status"], "not linked");
     }
     for server in cut_off {
         fleet.until_it_sees(server, "ap/ap-probe", "is stale", |line| line.contains("stale"));
     }
-    cut_off.iter().for_each(|server| fleet.servers[*server].open());
+    cut_off.iter().for_each(|server| fleet.mend(&fleet.servers[*server]));
     for server in cut_off {
         fleet.until_it_prints(server, &["status"], "fleet       linked to");
     }
@@ -86,21 +83,16 @@ fn nats_that_is_restarted_changes_no_answer(fleet: &mut Fleet) {
 
 /// Each side goes by the probes that it hears.
 fn nats_servers_that_are_parted_change_no_answer_where_all_see_the_same(fleet: &Fleet) {
-    if !fleet.ground.has_links() {
-        return eprintln!(
-            "not on loopback: nats_servers_that_are_parted_change_no_answer_where_all_see_the_same"
-        );
-    }
     let watch = fleet.watch(["eu", "eu", "eu"]);
     let [eu, us, ap] = [EU, US, AP].map(|region| &fleet.nats[region]);
-    eu.shut_out(&[us, ap]);
-    us.shut_out(&[eu, ap]);
-    ap.shut_out(&[eu, us]);
+    fleet.cut(eu, &[us, ap]);
+    fleet.cut(us, &[eu, ap]);
+    fleet.cut(ap, &[eu, us]);
     fleet.until("somebody is not heard", || {
         let stale = [EU, US, AP].map(|server| fleet.run(server, &["status"]));
         if stale.iter().any(|status| status.contains("stale")) { Ok(()) } else { Err(stale.concat()) }
     });
-    [eu, us, ap].into_iter().for_each(Host::open);
+    [eu, us, ap].into_iter().for_each(|nats| fleet.mend(nats));
     for region in ["eu", "us", "ap"] {
         fleet.until_all_see(&format!("{region}/{region}-probe"), "is heard", |line| !line.contains("stale"));
     }

@@ -20,12 +20,13 @@ mod page;
 mod probes;
 mod stranger;
 mod table;
+mod wire;
 mod zones;
 
 use std::time::Duration;
 
 /// Longer than a report is fresh for.
-const A_WHILE: Duration = Duration::from_secs(4);
+const A_WHILE: Duration = Duration::from_secs(6);
 
 /// Enough for all servers to work out their maps anew.
 const A_MOMENT: Duration = Duration::from_secs(1);
