@@ -20,17 +20,20 @@ use crate::model::{Inventory, RegionId};
 #[derive(Debug, Default)]
 pub(super) struct Words {
     /// Of those who have an opinion: where they stand and what they heard, in order.
-    heard: SmallVec<[SmallVec<[(RegionId, Agent); 8]>; 1]>,
+    heard: SmallVec<[Heard; 1]>,
     /// Somebody heard a word at all.
     spoken: bool,
 }
+
+/// Where each probe stands and what it heard.
+type Heard = SmallVec<[(RegionId, Agent); 8]>;
 
 impl Words {
     /// Adds what was heard on one more monitor.
     pub fn hear(&mut self, votes: &[Vote]) {
         let spoken = votes.iter().any(|vote| vote.agent.is_some());
         let with_opinion = votes.iter().filter(|vote| vote.opinion != Opinion::Unknown);
-        let mut heard: SmallVec<[(RegionId, Agent); 8]> =
+        let mut heard: Heard =
             with_opinion.map(|vote| (vote.region, vote.agent.unwrap_or(Agent::Up))).collect();
         if spoken {
             // Else all are the same, in whatever order: mostly so, and of many probes.
