@@ -274,7 +274,10 @@ fn plan() -> Arc<Plan> {
         text += &format!("[names.n{pool}]\npool = \"p{pool}\"\n");
     }
     let sources = Sources {
-        zones: vec![Source::new("example.org.zone", "@ 300 SOA ns1 host 1 2 3 4 5\n@ 300 NS ns1\n")],
+        zones: vec![Source::new(
+            "example.org.zone",
+            "@ 300 SOA ns1 host 1 2 3 4 5\n@ 300 NS ns1\nns1 300 A 127.0.0.1\n",
+        )],
         steering: vec![Source::new("example.org.toml", &text)],
     };
     let (spec, _) = spec::parse(&sources, &|_, _| Err("nothing to include".into()));
