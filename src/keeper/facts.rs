@@ -131,21 +131,14 @@ fn gather(turned: Vec<(EndpointId, Option<Family>, Turned)>) -> Vec<Fact> {
             alike.insert(key, vec![id]);
         }
     }
-    let mut facts: Vec<Fact> = Vec::new();
+    let mut facts = Vec::new();
     for key in order {
         let ids = alike.remove(&key).unwrap_or_default();
         let together = if ids.len() > NAMED_MAX { TOGETHER_MAX } else { 1 };
-        facts.extend(ids.chunks(together).map(|ids| key.1.clone().fact(ids.to_vec(), key.0)));
+        facts.extend(ids.chunks(together).map(|ids| (ids[0], key.1.clone().fact(ids.to_vec(), key.0))));
     }
-    facts.sort_by_key(first_endpoint);
-    facts
-}
-
-fn first_endpoint(fact: &Fact) -> Option<EndpointId> {
-    match fact {
-        Fact::Turned { endpoints, .. } => endpoints.first().copied(),
-        _ => None,
-    }
+    facts.sort_by_key(|(first, _)| *first);
+    facts.into_iter().map(|(_, fact)| fact).collect()
 }
 
 /// Who is held down from now on because it flaps.
