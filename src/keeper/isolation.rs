@@ -16,7 +16,8 @@
 //! same agree on who is isolated, in whatever order they heard it, and whoever agrees again counts again at once.
 //!
 //! The probes of a site have one voice, that of their majority: a site that is cut off does not outvote the rest
-//! because many probes stand in it. Who has no opinion at all has no voice. If most voices would be isolated it is not plain who is wrong, and nobody is.
+//! because many probes stand in it. Who has no opinion at all has no voice. If most voices would be isolated it is
+//! not plain who is wrong, and nobody is.
 
 use crate::health::{Opinion, Vote};
 use crate::model::{SiteId, TargetId};
