@@ -76,7 +76,7 @@ pub struct Ede {
 }
 
 /// What to say, in parts that borrow from the snapshot. An edge writes it as a message.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Answer<'s> {
     /// The response code.
     pub rcode: Rcode,

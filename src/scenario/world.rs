@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use domain::base::iana::Rtype;
 
-use crate::answer::Query;
 use crate::answer::explain::{Explanation, explain, locate};
+use crate::answer::{Query, Trace, answer};
 use crate::geo::Facts;
 use crate::health::{Agent, Basis, Opinion, Report, TargetReport, Tracker, TrackerSettings};
 use crate::keeper::{Event, Fact, Keeper, State, Step, describe};
@@ -23,6 +23,7 @@ use crate::scenario::{ReadZones, facts};
 use crate::snapshot::Snapshot;
 use crate::spec::diagnostic::render;
 use crate::spec::{self, Diagnostic, Include, Severity, Source, Sources, did_you_mean, duration};
+use crate::steering;
 
 /// All that a script can act upon.
 pub struct World<'w> {
@@ -55,6 +56,15 @@ struct Standin {
     words: HashMap<Key, Agent>,
     trackers: HashMap<Key, Tracker>,
 }
+
+/// Somebody who hears how an answer comes about, so that nothing worked out beforehand is used for it.
+struct Listener;
+
+impl steering::Trace for Listener {
+    fn step(&mut self, _step: steering::Step) {}
+}
+
+impl Trace for Listener {}
 
 /// A target by what reports call it.
 type Key = (Arc<str>, IpAddr);
@@ -229,7 +239,12 @@ impl<'w> World<'w> {
         let qtype = Rtype::from_str(&question.qtype.to_ascii_uppercase())
             .map_err(|_| format!("`{}` is no record type", question.qtype))?;
         let query = Query { name: name.as_slice(), qtype: qtype.to_int(), client: question.client, draw };
-        Ok(explain(&query, &self.served()?.snapshot))
+        let snapshot = &self.served()?.snapshot;
+        let (given, told) = (answer(&query, snapshot, &mut ()), answer(&query, snapshot, &mut Listener));
+        if given != told {
+            return Err(format!("what is explained is not what is answered:\n{told:?}\n{given:?}"));
+        }
+        Ok(explain(&query, snapshot))
     }
 
     fn share(&self, question: &Question, draws: u64) -> Result<String, String> {

@@ -119,6 +119,9 @@ pub fn prepare(inventory: &Inventory, health: &mut HealthMap) {
         for class in (0..pool.treatments.len()).map(ClassId::at) {
             for family in Family::BOTH {
                 let (partition, believed) = (pool.partition, pool.client_subnet);
+                // Where the family does not tell clients apart, what is kept is for all of them: the other family,
+                // which may be asked as well, must not go by one class.
+                let class = pool.tells_apart(family).then_some(class);
                 let client = Whereabouts::Anybody { partition, believed, class, region: None };
                 let request = Request { client, family, draw: 0, sticky: 0, sticky_source: 0 };
                 let decided = (looks_left > 0)

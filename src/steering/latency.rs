@@ -191,7 +191,7 @@ mod tests {
         judge_pools(&world.inventory, &mut health);
         order_by_latency(&world.inventory, &HealthMap::new(&world.inventory), &mut health);
         let order = |health: &HealthMap, region: usize| {
-            let class = ClassId::at(region);
+            let class = Some(ClassId::at(region));
             let (partition, region) = (PartitionId(0), Some(RegionId::at(region)));
             let client = Whereabouts::Anybody { partition, believed: true, class, region };
             let request = Request { client, family: Family::V4, draw: 0, sticky: 0, sticky_source: 0 };

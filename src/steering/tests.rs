@@ -93,7 +93,7 @@ fn request(draw: u64) -> Request<'static> {
 }
 
 fn anybody_in(region: RegionId) -> Whereabouts<'static> {
-    let class = ClassId::at(region.index());
+    let class = Some(ClassId::at(region.index()));
     Whereabouts::Anybody { partition: PartitionId(0), believed: true, class, region: Some(region) }
 }
 

@@ -30,8 +30,8 @@ pub enum Whereabouts<'r> {
         partition: PartitionId,
         /// by their client subnet if it is believed, else by their source address,
         believed: bool,
-        /// this class.
-        class: ClassId,
+        /// this class; `None`: any of them.
+        class: Option<ClassId>,
         /// Their region of `world`, if all of them are in it.
         region: Option<RegionId>,
     },
@@ -54,9 +54,9 @@ impl Whereabouts<'_> {
             Whereabouts::Client { geo, source, .. } => {
                 Some(Class { scope: 0, ..geo.class(pool.partition, source) })
             }
-            Whereabouts::Anybody { partition, believed, class: id, .. } => {
+            Whereabouts::Anybody { partition, believed, class, .. } => {
                 let same = (partition, believed) == (pool.partition, pool.client_subnet);
-                same.then_some(Class { id, scope: 1 })
+                class.filter(|_| same).map(|id| Class { id, scope: 1 })
             }
         }
     }
