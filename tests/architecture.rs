@@ -32,7 +32,11 @@ const ROWS: &[Row] = &[
     Row("snapshot", Core, &["health", "plan"]),
     Row("answer", Core, &["geo", "health", "model", "plan", "snapshot", "steering"]),
     Row("keeper", Core, &["health", "model", "plan", "snapshot", "spec", "steering"]),
-    Row("scenario", Core, &["answer", "geo", "health", "keeper", "model", "plan", "snapshot", "spec"]),
+    Row(
+        "scenario",
+        Core,
+        &["answer", "geo", "health", "keeper", "model", "plan", "snapshot", "spec", "steering"],
+    ),
     Row("telemetry", Edge, &["model"]),
     Row("load", Edge, &["geo", "model", "plan", "spec"]),
     Row("dns", Edge, &["answer", "geo", "snapshot"]),
