@@ -20,6 +20,7 @@
 //! | where a client is | [`geo`] |
 //! | when something is up or down | [`health`] |
 //! | how files are read, and what is said when they are wrong | [`spec`] |
+//! | who signs, and when | [`dnssec`] |
 //! | how what was written becomes what is run | [`plan`] |
 //! | which member is picked | [`steering`] |
 //! | what is answered, and why | [`answer`] |
@@ -45,6 +46,7 @@
 pub mod model;
 // core: knows no clock, socket, file, task, log or chance
 pub mod answer;
+pub mod dnssec;
 pub mod geo;
 pub mod health;
 pub mod keeper;
