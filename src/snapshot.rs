@@ -79,6 +79,7 @@ mod tests {
             zones,
             steered,
             debug: Vec::new(),
+            keys: crate::dnssec::Keyring::default(),
             source: crate::model::Fingerprint::new(),
         };
         Snapshot { generation, plan: Arc::new(plan), health: HealthMap::default() }

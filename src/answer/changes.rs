@@ -170,7 +170,13 @@ fn answers(world: &Snapshot, name: &Name, qtype: u16, client: IpAddr) -> Vec<Str
     let mut all = BTreeSet::new();
     for share in 0..DRAWS {
         let draw = share * (u64::MAX / DRAWS);
-        let query = Query { name: name.as_slice(), qtype, client: Client::at(client), draw };
+        let query = Query {
+            name: name.as_slice(),
+            qtype,
+            client: Client::at(client),
+            draw,
+            proof: crate::answer::Proof::default(),
+        };
         let given = answer(&query, world, &mut ());
         let records = given.answer.iter().flat_map(|set| presentation(set, query.name));
         all.extend(records.map(|record| record.data));

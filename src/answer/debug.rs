@@ -38,7 +38,13 @@ pub(super) fn answer<'s, T: Trace>(
     let name = node.debug().map(|id| &snapshot.plan.debug[id.0 as usize]);
     let Some(name) = name.filter(|name| name.clients.hold(query.client.source)) else { return false };
     let data = Data::Made(record(&told(name, query, snapshot)));
-    lookup.answer.answer.push(RecordSet { owner: owner.clone(), rtype: TXT, ttl: 0, data });
+    lookup.answer.answer.push(RecordSet {
+        owner: owner.clone(),
+        rtype: TXT,
+        ttl: 0,
+        data,
+        signed: node.signed(),
+    });
     let subnet = query.client.subnet.map_or(0, |subnet| subnet.prefix_len());
     lookup.answer.scope = subnet.max(lookup.answer.scope);
     true

@@ -1,4 +1,4 @@
-//! Lookup: RFC 1034 section 4.3.2 with RFC 2308, 4592, 6604, 6672 and 8482.
+//! Lookup: RFC 1034 section 4.3.2 with RFC 2308, 4035, 4592, 6604, 6672 and 8482.
 //!
 //! ```text
 //!   name --find--> exact ----------------> below a cut? --> referral
@@ -13,9 +13,11 @@
 
 use domain::base::iana::Rtype;
 
+use crate::answer::denial::{is_of_signing, may_be_of_signing};
 use crate::answer::trace::{How, Trace};
 use crate::answer::{Answer, Data, Owner, Query, Rcode, RecordSet};
 use crate::answer::{debug, steered};
+use crate::dnssec::SignedId;
 use crate::plan::SteeredId;
 use crate::plan::zone::name::NAME_MAX;
 use crate::plan::zone::{Found, Node, Set, Zones};
@@ -95,6 +97,7 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
                 self.trace.found(owner.wire(self.query.name), How::Missing(encloser));
                 self.answer.rcode = Rcode::NxDomain;
                 self.soa(encloser, u32::MAX);
+                self.deny_name(encloser, owner);
                 None
             }
         }
@@ -127,19 +130,41 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
     /// The records that the zone file has at a name, with a TTL of at most `ttl_max`.
     #[inline]
     pub(super) fn records(&mut self, node: Node<'s>, owner: Owner<'s>, ttl_max: u32) -> Next<'s> {
+        if let Some(zone) = node.signed()
+            && may_be_of_signing(self.query.qtype)
+        {
+            return self.records_of_signing(node, owner, zone);
+        }
         let set = match self.query.qtype {
-            ANY => node.sets().min_by_key(|set| set.data.len()), // RFC 8482 section 4.1
+            ANY => smallest(node, |_| true),
             qtype => node.set(qtype),
         };
         if let Some(set) = set {
             return self.give(set, node, owner, ttl_max);
         }
+        self.no_such(node, owner, ttl_max)
+    }
+
+    /// A name without records of this type, unless it is an alias.
+    fn no_such(&mut self, node: Node<'s>, owner: Owner<'s>, ttl_max: u32) -> Next<'s> {
         match node.set(CNAME) {
             Some(cname) => {
-                self.answer.answer.push(stored(owner, cname, ttl_max));
+                self.answer.answer.push(stored(owner, cname, ttl_max, node.signed()));
                 self.follow(cname.first())
             }
             None => self.no_data(node, owner, ttl_max),
+        }
+    }
+
+    /// The keys of a signed zone, its proofs and signatures; never those that its file may have.
+    #[cold]
+    fn records_of_signing(&mut self, node: Node<'s>, owner: Owner<'s>, zone: SignedId) -> Next<'s> {
+        match self.of_signing(node, &owner, zone) {
+            Some(set) => {
+                self.answer.answer.push(set);
+                None
+            }
+            None => self.no_such(node, owner, u32::MAX),
         }
     }
 
@@ -149,17 +174,18 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
         let told = self.query.qtype == TXT && debug::answer(self, node, &owner);
         if !told {
             self.soa(node, ttl_max);
+            self.deny_type(node, owner, ttl_max);
         }
         None
     }
 
     /// ANY at a steered name whose pool has nothing to say: one of the sets that steering leaves alone.
     pub(super) fn unsteered(&mut self, node: Node<'s>, owner: Owner<'s>, negative_ttl: u32) -> Next<'s> {
-        let others = node.sets().filter(|set| !matches!(set.rtype, A | AAAA | CNAME));
-        match others.min_by_key(|set| set.data.len()) {
+        match smallest(node, |rtype| !matches!(rtype, A | AAAA | CNAME)) {
             Some(set) => self.give(set, node, owner, u32::MAX),
             None => {
                 self.soa(node, negative_ttl);
+                self.deny_type(node, owner, negative_ttl);
                 None
             }
         }
@@ -167,7 +193,7 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
 
     #[inline]
     fn give(&mut self, set: Set<'s>, node: Node<'s>, owner: Owner<'s>, ttl_max: u32) -> Next<'s> {
-        self.answer.answer.push(stored(owner, set, ttl_max));
+        self.answer.answer.push(stored(owner, set, ttl_max, node.signed()));
         if set.rtype == NS {
             self.addresses_of(node, set);
         }
@@ -194,7 +220,7 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
         let dname = at.set(DNAME)?;
         let kept = &name[..name.len().saturating_sub(at.owner().len())];
         let target: Box<[u8]> = [kept, dname.first()].concat().into();
-        let set = stored(Owner::Name(at.owner()), dname, u32::MAX);
+        let set = stored(Owner::Name(at.owner()), dname, u32::MAX, at.signed());
         if !self.answer.answer.contains(&set) {
             self.answer.answer.push(set);
         }
@@ -203,7 +229,7 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
             return None;
         }
         let data = Data::Made([&[0, target.len() as u8], &*target].concat().into());
-        self.answer.answer.push(RecordSet { owner, rtype: CNAME, ttl: dname.ttl, data });
+        self.answer.answer.push(RecordSet { owner, rtype: CNAME, ttl: dname.ttl, data, signed: None });
         (!self.been_at(&target)).then_some(Owner::Made(target))
     }
 
@@ -212,7 +238,8 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
     fn refer(&mut self, cut: Node<'s>) {
         self.answer.authoritative = !self.answer.answer.is_empty();
         if let Some(set) = cut.set(NS) {
-            self.answer.authority.push(stored(Owner::Name(cut.owner()), set, u32::MAX));
+            self.answer.authority.push(stored(Owner::Name(cut.owner()), set, u32::MAX, None));
+            self.vouch_for_cut(cut);
             self.addresses_of(cut, set);
         }
     }
@@ -223,7 +250,9 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
             let known = self.zones.exact(server).filter(|found| found.same_zone(node));
             let Some(host) = known.filter(|host| host.steered().is_none()) else { continue };
             let sets = [A, AAAA].into_iter().filter_map(|rtype| host.set(rtype));
-            self.answer.additional.extend(sets.map(|set| stored(Owner::Name(host.owner()), set, u32::MAX)));
+            self.answer
+                .additional
+                .extend(sets.map(|set| stored(Owner::Name(host.owner()), set, u32::MAX, None)));
         }
     }
 
@@ -232,14 +261,21 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
         let apex = node.apex();
         if let Some(soa) = apex.set(SOA) {
             let ttl_max = apex.negative_ttl().min(ttl_max);
-            self.answer.authority.push(stored(Owner::Name(apex.owner()), soa, ttl_max));
+            self.answer.authority.push(stored(Owner::Name(apex.owner()), soa, ttl_max, apex.signed()));
         }
     }
 }
 
 #[inline]
-fn stored<'s>(owner: Owner<'s>, set: Set<'s>, ttl_max: u32) -> RecordSet<'s> {
-    RecordSet { owner, rtype: set.rtype, ttl: set.ttl.min(ttl_max), data: Data::Stored(set.data) }
+fn stored<'s>(owner: Owner<'s>, set: Set<'s>, ttl_max: u32, signed: Option<SignedId>) -> RecordSet<'s> {
+    RecordSet { owner, rtype: set.rtype, ttl: set.ttl.min(ttl_max), data: Data::Stored(set.data), signed }
+}
+
+/// What ANY is answered with (RFC 8482 section 4.1): of the record sets that are `meant` the smallest.
+fn smallest<'s>(node: Node<'s>, meant: impl Fn(u16) -> bool) -> Option<Set<'s>> {
+    let is_signed = node.signed().is_some();
+    let sets = node.sets().filter(|set| meant(set.rtype) && !(is_signed && is_of_signing(set.rtype)));
+    sets.min_by_key(|set| set.data.len())
 }
 
 /// Aliases that are followed for one query; a longer chain is answered as far as that.
@@ -250,7 +286,7 @@ pub(super) const AAAA: u16 = Rtype::AAAA.to_int();
 pub(super) const ANY: u16 = Rtype::ANY.to_int();
 pub(super) const CNAME: u16 = Rtype::CNAME.to_int();
 const DNAME: u16 = Rtype::DNAME.to_int();
-const DS: u16 = Rtype::DS.to_int();
-const NS: u16 = Rtype::NS.to_int();
+pub(super) const DS: u16 = Rtype::DS.to_int();
+pub(super) const NS: u16 = Rtype::NS.to_int();
 const SOA: u16 = Rtype::SOA.to_int();
 pub(super) const TXT: u16 = Rtype::TXT.to_int();

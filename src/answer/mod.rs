@@ -9,6 +9,7 @@
 
 mod changes;
 mod debug;
+mod denial;
 pub mod explain;
 mod lookup;
 mod parts;
@@ -17,7 +18,7 @@ mod trace;
 
 pub use changes::{AnswerChange, Change, Changes, SettingChange, changes};
 pub use lookup::answer;
-pub use parts::{Answer, Client, Data, Ede, Owner, Query, Rcode, RecordSet, Section};
+pub use parts::{Answer, Client, Data, Ede, Owner, Proof, Query, Rcode, RecordSet, Section};
 pub use trace::{How, Trace};
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
+use crate::dnssec::{Seconds, SignedId};
+
 /// One question, as far as its answer goes. Class IN, opcode QUERY: the edge has seen to the rest.
 #[derive(Clone, Copy, Debug)]
 pub struct Query<'q> {
@@ -17,6 +19,19 @@ pub struct Query<'q> {
     pub client: Client,
     /// The random number of this query.
     pub draw: u64,
+    /// What is to be proven.
+    pub proof: Proof,
+}
+
+/// What a client wants to be proven by DNSSEC, and when.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Proof {
+    /// DNSSEC OK (RFC 3225): it wants proofs.
+    pub wanted: bool,
+    /// Compact Answers OK (RFC 9824 section 5.1): it also wants to be told NXDOMAIN.
+    pub compact_ok: bool,
+    /// What time it is: keys come and go.
+    pub now: Seconds,
 }
 
 /// Who asks.
@@ -117,6 +132,9 @@ pub struct RecordSet<'s> {
     pub ttl: u32,
     /// Their RDATA.
     pub data: Data<'s>,
+    /// Whose keys sign them. `None`: nobody's. Their zone is not signed, or they are not for it to vouch for: glue,
+    /// the servers of a zone that is cut off, a CNAME that was made from a DNAME.
+    pub signed: Option<SignedId>,
 }
 
 /// The owner of a record set, in uncompressed wire form.

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use crate::answer::lookup::{A, AAAA, ANY, CNAME, Lookup, Next};
 use crate::answer::trace::Trace;
 use crate::answer::{Client, Data, Ede, Owner, Query, Rcode, RecordSet};
+use crate::dnssec::SignedId;
 use crate::geo::Geo;
 use crate::geo::embedded::{EMBEDDINGS, Embedding};
 use crate::model::{EndpointId, Family, Reach};
@@ -36,12 +37,16 @@ pub(super) fn answer<'s, T: Trace>(
     let ttl = if decision.settled { steered.ttl } else { steered.ttl_min };
     lookup.answer.ede = lookup.answer.ede.or(trouble(&decision));
     match decision.outcome {
-        Outcome::Endpoints { chosen, .. } => endpoints(lookup, &chosen, family, ttl, owner),
+        Outcome::Endpoints { chosen, .. } => {
+            let found = Found { owner, ttl, family, signed: node.signed() };
+            endpoints(lookup, &chosen, found)
+        }
         // what answers when nothing else does must not outlast the trouble
         Outcome::Static => lookup.records(node, owner, ttl),
         Outcome::NoData if lookup.query.qtype == ANY => lookup.unsteered(node, owner, ttl),
         Outcome::NoData => {
             lookup.soa(node, ttl);
+            lookup.deny_type(node, owner, ttl);
             None
         }
         Outcome::ServFail => {
@@ -90,13 +95,19 @@ pub(super) fn scope(decision: &Decision, client: Client) -> u8 {
     decision.scope.max(hashed)
 }
 
+/// What the records of endpoints have in common.
+struct Found<'s> {
+    owner: Owner<'s>,
+    ttl: u32,
+    family: Family,
+    signed: Option<SignedId>,
+}
+
 /// The records of chosen endpoints: addresses of one family, or one CNAME.
 fn endpoints<'s, T: Trace>(
     lookup: &mut Lookup<'_, '_, 's, T>,
     chosen: &[EndpointId],
-    family: Family,
-    ttl: u32,
-    owner: Owner<'s>,
+    Found { owner, ttl, family, signed }: Found<'s>,
 ) -> Next<'s> {
     let table = &lookup.snapshot.plan.inventory.endpoints;
     let (mut v4, mut v6) = (SmallVec::new(), SmallVec::new());
@@ -108,6 +119,7 @@ fn endpoints<'s, T: Trace>(
                     rtype: CNAME,
                     ttl,
                     data: Data::Target(name.as_slice()),
+                    signed,
                 });
                 return lookup.follow(name.as_slice()).filter(|_| lookup.query.qtype != ANY);
             }
@@ -120,7 +132,7 @@ fn endpoints<'s, T: Trace>(
         Family::V4 => (A, Data::A(v4)),
         Family::V6 => (AAAA, Data::Aaaa(v6)),
     };
-    lookup.answer.answer.push(RecordSet { owner, rtype, ttl, data });
+    lookup.answer.answer.push(RecordSet { owner, rtype, ttl, data, signed });
     None
 }
 

@@ -100,7 +100,13 @@ pub(super) fn of(
     let qtype = Rtype::from_str(&qtype.to_ascii_uppercase())
         .map_err(|_| format!("`{qtype}` is no record type; try A, AAAA, TXT or TYPE65"))?;
     let client = Client::within(from);
-    let query = Query { name: name.as_slice(), qtype: qtype.to_int(), client, draw };
+    let query = Query {
+        name: name.as_slice(),
+        qtype: qtype.to_int(),
+        client,
+        draw,
+        proof: crate::answer::Proof::default(),
+    };
     Ok(explain::explain(&query, snapshot))
 }
 

@@ -136,7 +136,8 @@ fn plan(site: &Site) -> Result<Ready, Failure> {
     let now = SystemTime::now();
     let databases = Databases::open(site, now);
     print_diagnostics(&databases.warnings(now));
-    let loaded = load::zones(&site.zones, databases.facts(), site.machine.probe.report_interval);
+    let mut loaded = load::zones(&site.zones, databases.facts(), site.machine.probe.report_interval);
+    load::sign(site, &mut loaded, now);
     print_diagnostics(&loaded.diagnostics);
     let files = [loaded.included, databases.files()].concat();
     loaded.plan.map(|plan| Ready { plan, databases, files }).ok_or(Failure::WrongInput)

@@ -64,6 +64,8 @@ pub(super) struct Reloaded {
 /// Reads a `zones` directory again whenever there is a reason to.
 pub(super) struct Reloader {
     zones: PathBuf,
+    /// For all but the zones, which may be published ones.
+    site: Site,
     databases: Databases,
     report_interval: Duration,
     /// Since before the files were read for the first time: no change goes unnoticed.
@@ -83,7 +85,8 @@ impl Reloader {
         let (want, wanted) = mpsc::channel(1);
         let (results, reloaded) = mpsc::channel(1);
         let report_interval = site.machine.probe.report_interval;
-        let reloader = Self { zones: site.zones.clone(), databases, report_interval, watch, hangup };
+        let reloader =
+            Self { zones: site.zones.clone(), site: site.clone(), databases, report_interval, watch, hangup };
         tokio::spawn(reloader.run(wanted, results));
         (want, reloaded)
     }
@@ -149,11 +152,12 @@ impl Reloader {
     /// Reads, compiles and words what is wrong, all off the async threads.
     async fn read(&mut self) -> Reading {
         let (zones, report_interval) = (self.zones.clone(), self.report_interval);
-        let mut databases = self.databases.clone();
+        let (mut databases, site) = (self.databases.clone(), self.site.clone());
         let read = spawn_blocking(move || {
             let now = SystemTime::now();
             let changed = databases.refresh(now);
             let mut loaded = load::zones(&zones, databases.facts(), report_interval);
+            load::sign(&site, &mut loaded, now);
             loaded.diagnostics.splice(0..0, databases.warnings(now));
             let geography = if changed { databases.summaries(now) } else { Vec::new() };
             let said = said(&loaded.diagnostics);

@@ -460,6 +460,7 @@ fn dns_config(site: &Site, name: &str) -> dns::Config {
         tcp_connections_per_client: settings.tcp_connections_per_client,
         tcp_idle: settings.tcp_idle,
         tcp_write: settings.tcp_write,
+        signatures: site.machine.dnssec.signatures,
         name: name.to_owned(),
     }
 }

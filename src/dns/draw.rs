@@ -1,7 +1,10 @@
-//! Chance: the random number of each query. Speed matters and secrecy does not: a draw only decides
-//! which member of a pool an answer names.
+//! Chance and time: the random number of each query, and when it came. Speed matters and secrecy does not: a draw only
+//! decides which member of a pool an answer names.
 
 use std::hash::{BuildHasher, RandomState};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::dnssec::Seconds;
 
 /// A stream of draws: splitmix64, which passes BigCrush and costs about a nanosecond.
 #[derive(Clone, Debug)]
@@ -21,6 +24,12 @@ impl Draws {
         let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
     }
+}
+
+/// What the wall clock shows: signatures are dated, and read by machines that go by theirs.
+#[inline]
+pub fn wall_clock() -> Seconds {
+    Seconds(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod draw;
 mod peer;
 pub mod respond;
 mod running;
+mod sign;
 mod stats;
 mod stream;
 #[cfg(test)]
@@ -55,6 +56,8 @@ pub struct Config {
     pub tcp_idle: Duration,
     /// A client that does not take its answer this long is cut off.
     pub tcp_write: Duration,
+    /// Signatures that are remembered at most (RFC 4034), of about 105 octets each.
+    pub signatures: usize,
     /// Name for NSID (RFC 5001).
     pub name: String,
 }

@@ -4,9 +4,12 @@
 use std::net::SocketAddr;
 
 use super::believed::Believed;
+use super::sign::Signing;
 use super::wire::compose::{self, NSID_MAX, Opt, SMALLEST_LIMIT};
 use super::wire::parse::{self, Parsed, Request};
+use super::wire::{rcode, rtype};
 use crate::answer::{self, Answer, Ede, Query};
+use crate::dnssec::{Figures, Keyring, Seconds, Unsigned};
 use crate::snapshot::Snapshot;
 
 pub use super::wire::compose::Reply;
@@ -20,12 +23,28 @@ pub enum Transport {
     Tcp,
 }
 
+/// A packet that has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'p> {
+    /// What is in it.
+    pub packet: &'p [u8],
+    /// Who sent it.
+    pub client: SocketAddr,
+    /// How.
+    pub transport: Transport,
+    /// The random number of this query.
+    pub draw: u64,
+    /// What time it is.
+    pub now: Seconds,
+}
+
 /// Makes replies; the same for every query.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Responder {
     believed: Believed,
     udp_payload: u16,
     nsid: Box<[u8]>,
+    signing: Signing,
 }
 
 impl Responder {
@@ -36,6 +55,7 @@ impl Responder {
             believed: Believed::new(config.client_subnet, &config.client_subnet_from),
             udp_payload: config.udp_payload.max(SMALLEST_LIMIT as u16),
             nsid: nsid[..nsid.len().min(NSID_MAX)].into(),
+            signing: Signing::new(config.signatures),
         }
     }
 
@@ -44,32 +64,28 @@ impl Responder {
         usize::from(self.udp_payload)
     }
 
-    /// Writes the reply to a packet from `client` to the start of `out`; `None`: it gets none. `out` has
-    /// [`Self::udp_payload`] octets at least.
-    #[inline]
-    pub fn respond(
-        &self,
-        packet: &[u8],
-        client: SocketAddr,
-        transport: Transport,
-        snapshot: &Snapshot,
-        draw: u64,
-        out: &mut [u8],
-    ) -> Option<Reply> {
-        let answer = |query: &Query<'_>| answer::answer(query, snapshot, &mut ());
-        self.respond_by(answer, packet, client, transport, draw, out)
+    /// What was signed so far.
+    pub fn signatures(&self) -> Figures {
+        self.signing.figures()
     }
 
-    /// As [`Self::respond`], with something else that knows the answers.
+    /// Writes the reply to a packet to the start of `out`; `None`: it gets none. `out` has [`Self::udp_payload`] octets
+    /// at least.
+    #[inline]
+    pub fn respond(&self, arrival: Arrival<'_>, snapshot: &Snapshot, out: &mut [u8]) -> Option<Reply> {
+        let answer = |query: &Query<'_>| answer::answer(query, snapshot, &mut ());
+        self.respond_by(answer, &snapshot.plan.keys, arrival, out)
+    }
+
+    /// As [`Self::respond`], with something else that knows the answers, which are signed with these keys.
     pub fn respond_by<'s>(
         &self,
         answer: impl FnOnce(&Query<'_>) -> Answer<'s>,
-        packet: &[u8],
-        client: SocketAddr,
-        transport: Transport,
-        draw: u64,
+        keys: &Keyring,
+        arrival: Arrival<'_>,
         out: &mut [u8],
     ) -> Option<Reply> {
+        let Arrival { packet, client, transport, draw, now } = arrival;
         // A datagram from port 0 cannot be answered.
         if client.port() == 0 {
             return None;
@@ -83,11 +99,18 @@ impl Responder {
             }
             Parsed::Query(request) => {
                 let (name, qtype) = (request.name(), request.qtype());
-                let query = Query { name, qtype, client: request.client(client.ip()), draw };
+                let proof = request.proof(now);
+                let query = Query { name, qtype, client: request.client(client.ip()), draw, proof };
                 let answer = answer(&query);
                 let opt = self.opt(&request, answer.scope, answer.ede);
                 let limit = self.limit(&request, transport, out.len());
-                Some(compose::answer(&request, &answer, opt.as_ref(), &mut out[..limit]))
+                let out = &mut out[..limit];
+                let to_sign = proof.wanted || qtype == rtype::RRSIG;
+                let signed = to_sign.then(|| self.signing.sign(&answer, (name, qtype), keys, now));
+                Some(match signed.transpose() {
+                    Ok(signed) => compose::answer(&request, &answer, signed.as_ref(), opt.as_ref(), out),
+                    Err(Unsigned) => compose::fault(&request, rcode::SERVFAIL, opt.as_ref(), out),
+                })
             }
         }
     }
@@ -113,6 +136,7 @@ impl Responder {
         Some(Opt {
             payload: self.udp_payload,
             dnssec_ok: edns.dnssec_ok,
+            compact_ok: edns.compact_ok,
             subnet: edns.subnet.map(scoped),
             nsid: edns.nsid.then_some(&*self.nsid),
             ede,
@@ -145,6 +169,7 @@ mod tests {
                 rtype: A,
                 ttl: 30,
                 data: Data::A(smallvec![Ipv4Addr::new(192, 0, 2, 1)]),
+                signed: None,
             }],
             authority: smallvec![],
             additional: smallvec![],
@@ -168,7 +193,8 @@ mod tests {
     ) -> Option<(Reply, Vec<u8>)> {
         let mut out = vec![0; 65535];
         let client = "203.0.113.9:4242".parse().expect("an address");
-        let reply = Responder::new(config).respond_by(answer, packet, client, transport, 7, &mut out)?;
+        let arrival = Arrival { packet, client, transport, draw: 7, now: Seconds(0) };
+        let reply = Responder::new(config).respond_by(answer, &Keyring::default(), arrival, &mut out)?;
         out.truncate(reply.length);
         Some((reply, out))
     }
@@ -296,7 +322,9 @@ mod tests {
         let client = "203.0.113.9:0".parse().expect("an address");
         let mut out = [0; 1232];
         let packet = query("a.example", A);
-        assert!(responder.respond_by(one_address, &packet, client, Transport::Udp, 0, &mut out).is_none());
+        let arrival =
+            Arrival { packet: &packet, client, transport: Transport::Udp, draw: 0, now: Seconds(0) };
+        assert!(responder.respond_by(one_address, &Keyring::default(), arrival, &mut out).is_none());
     }
 
     /// A query with most of what there can be, to be damaged.

@@ -24,8 +24,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::admission::Admission;
-use super::draw::Draws;
-use super::respond::{Responder, Transport};
+use super::draw::{Draws, wall_clock};
+use super::respond::{Arrival, Responder, Transport};
 use super::stats::{Stats, Tally};
 use crate::snapshot::SnapshotCell;
 
@@ -181,7 +181,7 @@ impl<'s> Connection<'s> {
         let mut rest = &self.incoming[..];
         let mut counted = Stats::default();
         let mut frames = Frames::Partial;
-        let snapshot = self.service.cell.load();
+        let (snapshot, now) = (self.service.cell.load(), wall_clock());
         while self.outgoing.len() < OUTGOING_ENOUGH
             && let Some((packet, after)) = split_frame(rest)
         {
@@ -194,7 +194,8 @@ impl<'s> Connection<'s> {
             let draw = self.draws.draw();
             REPLY.with_borrow_mut(|out| {
                 let (responder, client) = (&self.service.responder, self.client);
-                let reply = responder.respond(packet, client, Transport::Tcp, &snapshot, draw, out);
+                let arrival = Arrival { packet, client, transport: Transport::Tcp, draw, now };
+                let reply = responder.respond(arrival, &snapshot, out);
                 counted.count(reply.as_ref());
                 if let Some(reply) = reply {
                     self.outgoing.extend_from_slice(&(reply.length as u16).to_be_bytes());

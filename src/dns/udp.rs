@@ -18,9 +18,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, RecvMsg, SockaddrIn, SockaddrIn6, recvmmsg, sendmmsg};
 
-use super::draw::Draws;
+use super::draw::{Draws, wall_clock};
 use super::peer::Peer;
-use super::respond::{Responder, Transport};
+use super::respond::{Arrival, Responder, Transport};
 use super::stats::{Stats, Tally};
 use super::udp_plain;
 use crate::snapshot::SnapshotCell;
@@ -126,7 +126,7 @@ impl<'w, P: Peer> Batches<'w, P> {
             Ok(messages) => messages,
             Err(error) => return fatal(error).map(|()| 0),
         };
-        let snapshot = cell.load();
+        let (snapshot, now) = (cell.load(), wall_clock());
         let mut received = 0;
         for message in messages {
             received += 1;
@@ -135,14 +135,9 @@ impl<'w, P: Peer> Batches<'w, P> {
             };
             let local = if self.worker.wildcard { asked_address(&message) } else { None };
             let room = self.sending.room();
-            let reply = responder.respond(
-                packet,
-                peer.socket_addr(),
-                Transport::Udp,
-                &snapshot,
-                self.draws.draw(),
-                room,
-            );
+            let (client, draw) = (peer.socket_addr(), self.draws.draw());
+            let arrival = Arrival { packet, client, transport: Transport::Udp, draw, now };
+            let reply = responder.respond(arrival, &snapshot, room);
             self.counted.count(reply.as_ref());
             if let Some(reply) = reply {
                 self.sending.push(peer, local, reply.length);

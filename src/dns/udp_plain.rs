@@ -6,9 +6,9 @@ use std::os::fd::AsRawFd;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recvmsg, sendmsg};
 
-use super::draw::Draws;
+use super::draw::{Draws, wall_clock};
 use super::peer::Peer;
-use super::respond::Transport;
+use super::respond::{Arrival, Transport};
 use super::stats::Stats;
 use super::udp::{QUERY_ROOM, Worker, fatal};
 
@@ -45,7 +45,8 @@ fn serve_one<P: Peer>(
     let Some(peer) = peer else { return Ok(()) };
     let (packet, client) = (&query[..length], peer.socket_addr());
     let snapshot = worker.cell.load();
-    let written = worker.responder.respond(packet, client, Transport::Udp, &snapshot, draw, reply);
+    let arrival = Arrival { packet, client, transport: Transport::Udp, draw, now: wall_clock() };
+    let written = worker.responder.respond(arrival, &snapshot, reply);
     drop(snapshot);
     counted.count(written.as_ref());
     if let Some(written) = written {

@@ -84,8 +84,11 @@ impl Signer<'_> {
         records: &RecordsToSign<'_>,
     ) -> Result<Signature, Unsigned> {
         let RecordsToSign { owner, rtype, ttl, data } = *records;
-        let fixed = [&key.id.to_be_bytes()[..], &rtype.to_be_bytes(), &ttl.to_be_bytes()].concat();
-        let print = self.cache.print([&*fixed, owner, data]);
+        let mut fixed = [0; 14];
+        fixed[..8].copy_from_slice(&key.id.to_be_bytes());
+        fixed[8..10].copy_from_slice(&rtype.to_be_bytes());
+        fixed[10..].copy_from_slice(&ttl.to_be_bytes());
+        let print = self.cache.print([&fixed, owner, data]);
         let good = |held: &Held| self.keyring.policy.allows(held, print, self.now);
         let held = match self.cache.get(print, good) {
             Some(held) => held,

@@ -36,6 +36,7 @@ fn plan(world: World) -> Arc<Plan> {
         zones: Zones::default(),
         steered: Vec::new(),
         debug: Vec::new(),
+        keys: crate::dnssec::Keyring::default(),
         source: crate::model::Fingerprint::new(),
     })
 }

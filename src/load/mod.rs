@@ -4,6 +4,7 @@
 //!   config/windrose.toml --machine()--> Site { Machine, directories }
 //!   zones/               --zones()----> Sources > spec::parse > plan::compile > Loaded
 //!                        --Watch------> "something changed"
+//!   keys/                --sign()----> keys of the zones that are signed
 //!   geo databases        --Databases-> Facts: what is known of each client
 //!   state/               <-state-> what a restart starts from
 //!   state/zones/         <-PublishedZones-> the zones that the fleet published
@@ -11,6 +12,7 @@
 
 mod databases;
 mod geo;
+mod keys;
 mod machine;
 mod published;
 mod state;
@@ -19,6 +21,7 @@ mod zones;
 
 pub use databases::{Current, Databases, Held};
 pub use geo::Database;
+pub use keys::{FoundKey, KeyDirectory, seconds, sign};
 pub use machine::{Site, machine, site};
 pub use published::{PublishedZones, ZoneFiles, zone_files};
 pub use state::{StateFile, Unreadable};

@@ -15,6 +15,7 @@ pub use compile::compile;
 
 use std::time::Duration;
 
+use crate::dnssec::Keyring;
 use crate::geo::{Geo, Nets};
 use crate::model::{ELSEWHERE, Fingerprint, Inventory, Name, PoolId};
 use zone::Zones;
@@ -32,6 +33,8 @@ pub struct Plan {
     pub steered: Vec<Steered>,
     /// The names that tell clients where they seem to be, index [`DebugId`].
     pub debug: Vec<DebugName>,
+    /// The keys of the zones that are signed.
+    pub keys: Keyring,
     /// Of the files that it was made from, if it was made from files: the same on machines that run the same.
     pub source: Fingerprint,
 }
@@ -51,6 +54,9 @@ pub struct Steered {
     pub ttl: u32,
     /// Seconds, while something moves.
     pub ttl_min: u32,
+    /// Whether it can have an address of each family (index [`crate::model::Family::index`]), or an alias instead of
+    /// one, in some state of health.
+    pub serves: [bool; 2],
     /// Whether its pool, or one that can be consulted for it, is sticky: if not, no client subnet is hashed.
     pub sticky: bool,
     /// `rto`: the failover time that the operator demands.
@@ -75,6 +81,12 @@ pub struct DebugName {
 }
 
 impl Plan {
+    /// Signs the zones of a keyring, and no others; those that are not served are left out.
+    pub fn sign(&mut self, keys: Keyring) {
+        self.zones.sign(keys.zones().map(|(id, zone)| (zone.apex(), id)));
+        self.keys = keys;
+    }
+
     /// `1 zone, 2 steered names, 1 pool, 3 endpoints, 2 regions`; what there is none of is left out.
     pub fn summary(&self) -> String {
         let Self { inventory, zones, steered, debug, .. } = self;

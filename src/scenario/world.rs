@@ -10,7 +10,7 @@ use std::time::Duration;
 use domain::base::iana::Rtype;
 
 use crate::answer::explain::{Explanation, explain, locate};
-use crate::answer::{Query, Trace, answer};
+use crate::answer::{Proof, Query, Trace, answer};
 use crate::geo::Facts;
 use crate::health::{Agent, Basis, Opinion, Report, TargetReport, Tracker, TrackerSettings};
 use crate::keeper::{Event, Fact, Keeper, State, Step, describe};
@@ -238,7 +238,8 @@ impl<'w> World<'w> {
             .map_err(|error| format!("`{}` is no domain name: {error}", question.name))?;
         let qtype = Rtype::from_str(&question.qtype.to_ascii_uppercase())
             .map_err(|_| format!("`{}` is no record type", question.qtype))?;
-        let query = Query { name: name.as_slice(), qtype: qtype.to_int(), client: question.client, draw };
+        let (name, qtype) = (name.as_slice(), qtype.to_int());
+        let query = Query { name, qtype, client: question.client, draw, proof: Proof::default() };
         let snapshot = &self.served()?.snapshot;
         let (given, told) = (answer(&query, snapshot, &mut ()), answer(&query, snapshot, &mut Listener));
         if given != told {

@@ -124,7 +124,13 @@ impl Ask {
         let name: Name = format!("p{}.example.org", self.pool).parse().expect("a name");
         let qtype = if self.v4 { Rtype::A } else { Rtype::AAAA }.to_int();
         let client = Client { source: self.source, subnet: Some(told) };
-        ask(&Query { name: name.as_slice(), qtype, client, draw: self.draw })
+        ask(&Query {
+            name: name.as_slice(),
+            qtype,
+            client,
+            draw: self.draw,
+            proof: windrose::answer::Proof::default(),
+        })
     }
 }
 

@@ -111,7 +111,13 @@ impl Question {
         let name: Name = format!("{}.example.org", self.pool).parse().expect("a name");
         let qtype = if self.family == Family::V4 { Rtype::A } else { Rtype::AAAA }.to_int();
         let client = Client { source: client, subnet: Some(IpNet::from(client)) };
-        ask(&Query { name: name.as_slice(), qtype, client, draw: self.draw })
+        ask(&Query {
+            name: name.as_slice(),
+            qtype,
+            client,
+            draw: self.draw,
+            proof: windrose::answer::Proof::default(),
+        })
     }
 
     /// Another client of the same scope.

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
-use windrose::dns::respond::{Responder, Transport};
+use windrose::dns::respond::{Arrival, Responder, Transport};
+use windrose::dnssec::Seconds;
 use windrose::geo::Facts;
 use windrose::keeper::Keeper;
 use windrose::model::Moment;
@@ -43,9 +44,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     for number in 0..queries.parse()? {
         let packet = &packets[number % packets.len()];
         let draw = (number as u64).wrapping_mul(GOLDEN);
-        let written = responder
-            .respond(black_box(packet), client, Transport::Udp, &snapshot, draw, &mut reply)
-            .ok_or("a query was not answered")?;
+        let transport = Transport::Udp;
+        let arrival = Arrival { packet: black_box(packet), client, transport, draw, now: Seconds(0) };
+        let written = responder.respond(arrival, &snapshot, &mut reply).ok_or("a query was not answered")?;
         if !packet::is_good(black_box(&reply[..written.length])) {
             return Err(format!("query {number} has no good answer").into());
         }
@@ -64,6 +65,7 @@ fn config() -> dns::Config {
         tcp_connections_per_client: 1,
         tcp_idle: Duration::from_secs(1),
         tcp_write: Duration::from_secs(1),
+        signatures: 1_000_000,
         name: "bench".to_owned(),
     }
 }

@@ -57,7 +57,11 @@ fn names() -> impl Strategy<Value = Vec<u8>> {
 fn asked(world: &Snapshot, name: &[u8], qtype: u16) -> (String, usize) {
     let client = Client::at([192, 0, 2, 1].into());
     let mut count = Count::default();
-    let said = answer(&Query { name, qtype, client, draw: 1 }, world, &mut count);
+    let said = answer(
+        &Query { name, qtype, client, draw: 1, proof: crate::answer::Proof::default() },
+        world,
+        &mut count,
+    );
     (show(&said, name), count.0)
 }
 

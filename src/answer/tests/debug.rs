@@ -106,7 +106,7 @@ fn with_query<R>(
         subnet: subnet.map(|subnet| subnet.parse().expect("a test writes good prefixes")),
     };
     let qtype = qtype.parse::<Rtype>().expect("a test writes good types").to_int();
-    ask(&Query { name: name.as_slice(), qtype, client, draw: 7 })
+    ask(&Query { name: name.as_slice(), qtype, client, draw: 7, proof: crate::answer::Proof::default() })
 }
 
 /// The answer to a listed resolver that tells a subnet.

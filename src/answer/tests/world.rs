@@ -48,6 +48,7 @@ pub fn unchecked(zones: &[(&str, &str)]) -> Snapshot {
         zones: builder.build(),
         steered: Vec::new(),
         debug: Vec::new(),
+        keys: crate::dnssec::Keyring::default(),
         source: crate::model::Fingerprint::new(),
     });
     Snapshot { generation: 1, plan, health }
@@ -103,7 +104,7 @@ pub fn query<R>(question: &str, client: &str, ask: impl FnOnce(&Query<'_>) -> R)
         Ok(subnet) => Client::within(subnet),
         Err(_) => Client::at(client.parse().expect("a test writes good addresses")),
     };
-    ask(&Query { name: name.as_slice(), qtype, client, draw: 7 })
+    ask(&Query { name: name.as_slice(), qtype, client, draw: 7, proof: crate::answer::Proof::default() })
 }
 
 /// `NOERROR aa | owner ttl type data; ... | authority | additional`: sections that are empty at the end are

@@ -167,6 +167,7 @@ fn dns_config(server: SocketAddr) -> dns::Config {
         tcp_connections_per_client: defaults.tcp_connections_per_client,
         tcp_idle: defaults.tcp_idle,
         tcp_write: defaults.tcp_write,
+        signatures: Machine::default().dnssec.signatures,
         name: "demo".into(),
     }
 }

@@ -8,7 +8,8 @@ use hickory_proto::op::Message;
 
 use super::{A, AAAA, ANY, TXT, config, query, subnet_of, with_edns, with_subnet};
 use crate::dns::Config;
-use crate::dns::respond::{Responder, Transport};
+use crate::dns::respond::{Arrival, Responder, Transport};
+use crate::dnssec::Seconds;
 use crate::geo::Facts;
 use crate::health::HealthMap;
 use crate::plan::compile;
@@ -88,7 +89,8 @@ fn respond(config: &Config, packet: &[u8], source: &str) -> Said {
     let (responder, snapshot) = (Responder::new(config), snapshot());
     let said = [Transport::Udp, Transport::Tcp].map(|transport| {
         let mut out = vec![0; 65535];
-        let reply = responder.respond(packet, source, transport, &snapshot, 7, &mut out).expect("a reply");
+        let arrival = Arrival { packet, client: source, transport, draw: 7, now: Seconds(0) };
+        let reply = responder.respond(arrival, &snapshot, &mut out).expect("a reply");
         out.truncate(reply.length);
         let message = Message::from_vec(&out).expect("a well-formed reply");
         let first = message.answers.last().map(|record| record.data.to_string());

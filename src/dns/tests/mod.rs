@@ -34,6 +34,7 @@ pub fn config() -> Config {
         tcp_connections_per_client: 100,
         tcp_idle: Duration::from_secs(10),
         tcp_write: Duration::from_secs(10),
+        signatures: 1000,
         name: "ns1".to_string(),
     }
 }
@@ -50,6 +51,7 @@ pub fn cell() -> Arc<SnapshotCell> {
         zones: Zones::default(),
         steered: Vec::new(),
         debug: Vec::new(),
+        keys: crate::dnssec::Keyring::default(),
         source: crate::model::Fingerprint::new(),
     };
     Arc::new(SnapshotCell::new(Snapshot { generation: 1, plan: Arc::new(plan), health }))

@@ -11,8 +11,10 @@
 
 use super::names::Names;
 use super::parse::{Request, Subnet};
-use super::{CLASS_IN, HEADER, flag, option, rtype};
+use super::{CLASS_IN, HEADER, edns_flag, flag, option, rtype};
 use crate::answer::{Answer, Data, Ede, Owner, RecordSet};
+use crate::dns::sign::Signed;
+use crate::dnssec::Signature;
 
 /// What the OPT record of a reply says (RFC 6891).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,6 +23,8 @@ pub struct Opt<'s> {
     pub payload: u16,
     /// DNSSEC OK, as in the query.
     pub dnssec_ok: bool,
+    /// Compact Answers OK, as in the query (RFC 9824 section 5.1).
+    pub compact_ok: bool,
     /// The client subnet as it was told, and the scope prefix of the answer.
     pub subnet: Option<(Subnet, u8)>,
     /// Who answers, if that was asked.
@@ -40,12 +44,19 @@ pub struct Reply {
     pub truncated: bool,
 }
 
-/// Writes the answer to a query. The length of `out` is the most that the reply may take; at least 512.
-pub fn answer(request: &Request<'_>, answer: &Answer<'_>, opt: Option<&Opt<'_>>, out: &mut [u8]) -> Reply {
+/// Writes the answer to a query, and its signatures if there are any. The length of `out` is the most that the reply
+/// may take; at least 512.
+pub fn answer(
+    request: &Request<'_>,
+    answer: &Answer<'_>,
+    signed: Option<&Signed<'_>>,
+    opt: Option<&Opt<'_>>,
+    out: &mut [u8],
+) -> Reply {
     let rcode = answer.rcode as u16;
     let authoritative = if answer.authoritative { flag::AA } else { 0 };
     let mut message = Message::begin(request, opt, out);
-    let fit = message.put_sections(answer);
+    let fit = message.put_sections(answer, signed);
     let truncated = if fit.is_err() { flag::TC } else { 0 };
     message.finish(request, opt, rcode, authoritative | truncated)
 }
@@ -82,12 +93,17 @@ impl<'b> Message<'b> {
         Self { out, at, end, counts: [0; 3], names: None }
     }
 
-    fn put_sections(&mut self, answer: &Answer<'_>) -> Result<(), Full> {
-        for set in &answer.answer {
-            self.counts[0] += self.put_set(set)?;
+    fn put_sections(&mut self, answer: &Answer<'_>, signed: Option<&Signed<'_>>) -> Result<(), Full> {
+        let alone = signed.is_some_and(|signed| signed.alone);
+        for (number, set) in answer.answer.iter().enumerate() {
+            if !alone {
+                self.counts[0] += self.put_set(set)?;
+            }
+            self.counts[0] += self.put_signatures(set, number, signed)?;
         }
-        for set in &answer.authority {
+        for (number, set) in (answer.answer.len()..).zip(&answer.authority) {
             self.counts[1] += self.put_set(set)?;
+            self.counts[1] += self.put_signatures(set, number, signed)?;
         }
         // RFC 9471: a referral without its glue is not whole.
         let referral = answer.authority.iter().any(|set| set.rtype == rtype::NS);
@@ -139,11 +155,7 @@ impl<'b> Message<'b> {
         let shape = shape(set.rtype);
         let mut count = 0;
         each_record(&set.data, |length_and_rdata| {
-            match &set.owner {
-                Owner::Question => self.put(&QUESTION_POINTER)?,
-                Owner::Name(name) => self.put_name(name)?,
-                Owner::Made(name) => self.put_name(name)?,
-            }
+            self.put_owner(&set.owner)?;
             self.put(&fixed)?;
             match shape {
                 Some(shape) => self.put_rdata(shape, &length_and_rdata[2..])?,
@@ -153,6 +165,46 @@ impl<'b> Message<'b> {
             Ok(())
         })?;
         Ok(count)
+    }
+
+    /// Writes the signatures of a set, which has this number: with it or not at all (RFC 4035 section 3.1.1), so what
+    /// does not fit makes the whole message not fit.
+    #[inline]
+    fn put_signatures(
+        &mut self,
+        set: &RecordSet<'_>,
+        number: usize,
+        signed: Option<&Signed<'_>>,
+    ) -> Result<u16, Full> {
+        let (Some(signed), Some(zone)) = (signed, set.signed) else { return Ok(0) };
+        let apex = signed.keys.zone(zone).apex();
+        let mut count = 0;
+        for (_, signature) in signed.signatures.iter().filter(|(of, _)| *of == number) {
+            self.put_signature(&set.owner, signature, apex)?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    fn put_signature(&mut self, owner: &Owner<'_>, signature: &Signature, apex: &[u8]) -> Result<(), Full> {
+        let length = signature.head.len() + apex.len() + signature.octets.len();
+        self.put_owner(owner)?;
+        self.put(&rtype::RRSIG.to_be_bytes())?;
+        self.put(&CLASS_IN.to_be_bytes())?;
+        self.put(&signature.ttl.to_be_bytes())?;
+        self.put(&(length as u16).to_be_bytes())?;
+        self.put(&signature.head)?;
+        // Never compressed (RFC 4034 section 3.1.7).
+        self.put(apex)?;
+        self.put(&signature.octets)
+    }
+
+    fn put_owner(&mut self, owner: &Owner<'_>) -> Result<(), Full> {
+        match owner {
+            Owner::Question => self.put(&QUESTION_POINTER),
+            Owner::Name(name) => self.put_name(name),
+            Owner::Made(name) => self.put_name(name),
+        }
     }
 
     /// RDATA with names, which makes it shorter than it is stored.
@@ -247,7 +299,9 @@ impl Opt<'_> {
         out.put(&[0]);
         out.put(&rtype::OPT.to_be_bytes());
         out.put(&self.payload.to_be_bytes());
-        out.put(&[extended_rcode, 0, if self.dnssec_ok { 0x80 } else { 0 }, 0]);
+        let dnssec_ok = if self.dnssec_ok { edns_flag::DNSSEC_OK } else { 0 };
+        let compact_ok = if self.compact_ok { edns_flag::COMPACT_OK } else { 0 };
+        out.put(&[extended_rcode, 0, dnssec_ok | compact_ok, 0]);
         out.put(&options.to_be_bytes());
         if let Some((subnet, scope)) = self.subnet {
             out.put_option_head(option::CLIENT_SUBNET, 4 + subnet.octets().len());
@@ -413,7 +467,7 @@ mod tests {
     }
 
     fn set<'s>(owner: Owner<'s>, rtype: u16, stored: &'s [u8]) -> RecordSet<'s> {
-        RecordSet { owner, rtype, ttl: 300, data: Data::Stored(stored) }
+        RecordSet { owner, rtype, ttl: 300, data: Data::Stored(stored), signed: None }
     }
 
     fn compose(packet: &[u8], answer: &Answer<'_>, limit: usize) -> (Reply, Vec<u8>) {
@@ -462,7 +516,7 @@ mod tests {
         let (target, text) = (stored(&[&name("b.example")]), stored(&[b"\x02hi\x05there"]));
         let written = |rtype, made: &[u8]| {
             let [made, stored] = [Data::Made(made.into()), Data::Stored(made)].map(|data| {
-                let set = RecordSet { owner: Owner::Question, rtype, ttl: 0, data };
+                let set = RecordSet { owner: Owner::Question, rtype, ttl: 0, data, signed: None };
                 compose(&query("a.example", rtype), &Answer { answer: smallvec![set], ..empty() }, 512)
             });
             assert_eq!(made, stored);

@@ -38,6 +38,8 @@ pub mod flag {
 pub mod rcode {
     /// The query is malformed.
     pub const FORMERR: u16 = 1;
+    /// It cannot be answered as it must be.
+    pub const SERVFAIL: u16 = 2;
     /// A kind of query that is not served here.
     pub const NOTIMP: u16 = 4;
     /// Not for us to answer.
@@ -60,6 +62,8 @@ pub mod rtype {
     pub const MX: u16 = 15;
     /// EDNS (RFC 6891).
     pub const OPT: u16 = 41;
+    /// A signature (RFC 4034).
+    pub const RRSIG: u16 = 46;
     /// "This name does not exist", in proofs only (RFC 9824).
     pub const NXNAME: u16 = 128;
     /// A key exchange (RFC 2930).
@@ -74,6 +78,14 @@ pub mod rtype {
     pub const MAILB: u16 = 253;
     /// Mail agents, obsolete.
     pub const MAILA: u16 = 254;
+}
+
+/// Bits of the third octet of an OPT record's TTL.
+pub mod edns_flag {
+    /// DNSSEC OK (RFC 3225).
+    pub const DNSSEC_OK: u8 = 0x80;
+    /// Compact Answers OK (RFC 9824).
+    pub const COMPACT_OK: u8 = 0x40;
 }
 
 /// The Internet: the only class that is served.

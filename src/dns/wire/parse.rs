@@ -13,8 +13,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::{CLASS_IN, HEADER, flag, option, rcode, rtype};
-use crate::answer::{Client, Ede};
+use super::{CLASS_IN, HEADER, edns_flag, flag, option, rcode, rtype};
+use crate::answer::{Client, Ede, Proof};
+use crate::dnssec::Seconds;
 
 /// What is to be done about a packet.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +59,8 @@ pub struct Edns {
     pub version: u8,
     /// DNSSEC OK.
     pub dnssec_ok: bool,
+    /// Compact Answers OK (RFC 9824), which means nothing without the former.
+    pub compact_ok: bool,
     /// On whose behalf it asks.
     pub subnet: Option<Subnet>,
     /// It wants to know who answers.
@@ -98,6 +101,15 @@ impl<'p> Request<'p> {
     pub fn client(&self, source: IpAddr) -> Client {
         let subnet = self.edns.as_ref().and_then(|edns| edns.subnet).and_then(|subnet| subnet.net());
         Client { source, subnet }
+    }
+}
+
+impl Request<'_> {
+    /// What it wants to be proven.
+    pub fn proof(&self, now: Seconds) -> Proof {
+        let flags = |edns: &Edns| (edns.dnssec_ok, edns.compact_ok);
+        let (wanted, compact_ok) = self.edns.as_ref().map_or((false, false), flags);
+        Proof { wanted, compact_ok, now }
     }
 }
 
@@ -262,7 +274,9 @@ impl Record<'_> {
     /// The fixed part of an OPT record: RFC 6891 section 6.1.3.
     fn edns(&self) -> Edns {
         let [_, version, high_flags, _] = self.ttl;
-        Edns { payload: self.class, version, dnssec_ok: high_flags & 0x80 != 0, subnet: None, nsid: false }
+        let dnssec_ok = high_flags & edns_flag::DNSSEC_OK != 0;
+        let compact_ok = dnssec_ok && high_flags & edns_flag::COMPACT_OK != 0;
+        Edns { payload: self.class, version, dnssec_ok, compact_ok, subnet: None, nsid: false }
     }
 }
 

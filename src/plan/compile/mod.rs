@@ -120,6 +120,7 @@ fn understand(
         zones: zones.build(),
         steered: steered.table,
         debug,
+        keys: crate::dnssec::Keyring::default(),
         source: Fingerprint::new(),
     };
     kept::check(&plan, &steered.demands, report_interval, found);

@@ -7,6 +7,7 @@ use crate::plan::compile::endpoints::{Endpoints, Pick};
 use crate::plan::compile::names::{Names, Site, Written};
 use crate::plan::compile::owners::{Kind, Owners};
 use crate::plan::compile::pools::Pools;
+use crate::plan::compile::potential::Potential;
 use crate::plan::zone::Builder;
 use crate::plan::{Steered, SteeredId};
 use crate::spec::steering::{NameSpec, SteeringFile};
@@ -40,8 +41,10 @@ pub fn compile<'s>(
         Beside::new(&written, &owner, pool, pools, zones).check(found);
         let rto = written.value.rto.as_ref();
         names.demands.extend(rto.map(|rto| (SteeredId(names.table.len() as u32), written.site(rto))));
-        let sticky = pools.prospects[pool.index()].all.sticky;
-        names.table.push(Steered { owner, pool, ttl, ttl_min, sticky, rto: rto.map(|rto| rto.value) });
+        let Potential { serves, cname, sticky } = pools.prospects[pool.index()].all;
+        let serves = serves.map(|serves| serves || cname.is_some());
+        let rto = rto.map(|rto| rto.value);
+        names.table.push(Steered { owner, pool, ttl, ttl_min, serves, sticky, rto });
     }
     for (id, steered) in names.table.iter().enumerate() {
         zones.steer(&steered.owner, SteeredId(id as u32));

@@ -28,6 +28,7 @@ use hashbrown::HashTable;
 
 pub use build::{Builder, Lead};
 
+use crate::dnssec::SignedId;
 use crate::plan::{DebugId, SteeredId};
 use name::Lower;
 
@@ -97,6 +98,23 @@ impl Zones {
     /// How many zones there are.
     pub fn len(&self) -> usize {
         self.zones.len()
+    }
+
+    /// Signs zones, by their apexes, and no others.
+    pub fn sign<'k>(&mut self, signed: impl Iterator<Item = (&'k [u8], SignedId)>) {
+        self.zones.iter_mut().for_each(|zone| zone.signed = Link::NONE);
+        for (apex, id) in signed {
+            if let Some(index) = self.exact(apex).filter(|node| node.is_apex()).map(|node| node.slot.zone) {
+                self.zones[index as usize].signed = Link(id.0);
+            }
+        }
+    }
+
+    /// The longest TTL of the zone that a name is in.
+    pub fn ttl_max(&self, name: Node<'_>) -> u32 {
+        let of_zone =
+            (0..self.slots.len() as u32).map(|index| self.node(index)).filter(|node| node.same_zone(name));
+        of_zone.flat_map(Node::sets).map(|set| set.ttl).max().unwrap_or(0)
     }
 
     /// Whether nothing is served.
@@ -219,6 +237,12 @@ impl<'z> Node<'z> {
         self.zones.debug.get(&self.index).copied()
     }
 
+    /// Whose keys sign its records, if its zone is signed.
+    #[inline]
+    pub fn signed(self) -> Option<SignedId> {
+        self.zone().signed.get().map(SignedId)
+    }
+
     #[inline]
     fn zone(self) -> &'z Zone {
         &self.zones.zones[self.slot.zone as usize]
@@ -301,6 +325,7 @@ struct Zone {
     apex: u32,
     negative_ttl: u32,
     parent_side: Link,
+    signed: Link,
 }
 
 /// A number, or none, in four bytes.

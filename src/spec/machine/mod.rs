@@ -1,5 +1,6 @@
 //! `config/windrose.toml`: this machine, as it runs. Every field has a default; an empty file works.
 
+mod dnssec;
 mod fleet;
 mod notify;
 mod probe;
@@ -7,6 +8,7 @@ mod probe;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+pub use dnssec::Dnssec;
 pub use fleet::{Certificate, Fleet, Login};
 use ipnet::IpNet;
 pub use notify::{EventChoice, EventKind, Notify, NotifyFormat};
@@ -29,6 +31,8 @@ pub struct Machine {
     pub machine: Identity,
     /// `[dns]`
     pub dns: Dns,
+    /// `[dnssec]`
+    pub dnssec: Dnssec,
     /// `[geo]`
     pub geo: Geo,
     /// `[probe]`
@@ -122,6 +126,7 @@ impl Default for Machine {
                 tcp_idle: Duration::from_secs(10),
                 tcp_write: Duration::from_secs(5),
             },
+            dnssec: Dnssec::default(),
             geo: Geo { databases: None, max_age: Duration::from_secs(180 * 24 * 60 * 60) },
             probe: Probe::default(),
             control: Control { socket: None, listen: None },
@@ -151,6 +156,7 @@ fn machine(table: &mut Table<'_>) -> Machine {
         state: table.defaulted(state, TEXT, default.state),
         machine: table.section(key("machine", "Who this machine is."), identity),
         dns: table.section(key("dns", "Where and how DNS is answered."), dns),
+        dnssec: table.section(key("dnssec", "Which zones are signed, and with which keys."), dnssec::dnssec),
         geo: table.section(key("geo", "What tells where clients are."), geo),
         probe: table.section(key("probe", "The checks that run from this machine."), probe::probe),
         control: table.section(key("control", "How this machine is asked and told."), control),
