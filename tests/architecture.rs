@@ -3,7 +3,7 @@
 //! ```text
 //!   words     model
 //!     ^       named by all
-//!   core      geo health spec plan steering snapshot answer keeper scenario
+//!   core      geo dnssec health spec plan steering snapshot answer keeper scenario
 //!     ^       pure: time and chance are arguments, facts are results
 //!   edges     telemetry load dns probe fleet control notify cli
 //!     ^       each touches one part of the world; none names another, telemetry apart
@@ -25,12 +25,13 @@ use Layer::{Core, Edge, Wiring, Words};
 const ROWS: &[Row] = &[
     Row("model", Words, &[]),
     Row("geo", Core, &["model"]),
+    Row("dnssec", Core, &["model"]),
     Row("health", Core, &["geo", "model"]),
     Row("spec", Core, &["geo", "health", "model"]),
-    Row("plan", Core, &["geo", "health", "model", "spec"]),
+    Row("plan", Core, &["dnssec", "geo", "health", "model", "spec"]),
     Row("steering", Core, &["geo", "health", "model"]),
     Row("snapshot", Core, &["health", "plan"]),
-    Row("answer", Core, &["geo", "health", "model", "plan", "snapshot", "steering"]),
+    Row("answer", Core, &["dnssec", "geo", "health", "model", "plan", "snapshot", "steering"]),
     Row("keeper", Core, &["health", "model", "plan", "snapshot", "spec", "steering"]),
     Row(
         "scenario",
@@ -38,8 +39,8 @@ const ROWS: &[Row] = &[
         &["answer", "geo", "health", "keeper", "model", "plan", "snapshot", "spec", "steering"],
     ),
     Row("telemetry", Edge, &["model"]),
-    Row("load", Edge, &["geo", "model", "plan", "spec"]),
-    Row("dns", Edge, &["answer", "geo", "snapshot"]),
+    Row("load", Edge, &["dnssec", "geo", "model", "plan", "spec"]),
+    Row("dns", Edge, &["answer", "dnssec", "geo", "plan", "snapshot"]),
     Row("probe", Edge, &["health", "model", "telemetry"]),
     Row("fleet", Edge, &["health", "model", "telemetry"]),
     Row("control", Edge, &["health"]),
@@ -82,6 +83,8 @@ const CORE_CRATES: &[&str] = &[
     "foldhash",
     "hashbrown",
     "ipnet",
+    // computes: its one source of chance is an argument
+    "ring",
     "serde",
     "serde_json",
     "smallvec",

@@ -29,7 +29,7 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
         zone: SignedId,
     ) -> Option<RecordSet<'s>> {
         let qtype = self.query.qtype;
-        if matches!(qtype, NSEC | RRSIG) {
+        if is_proof(qtype) {
             return Some(self.nsec(
                 owner.clone(),
                 Types::of(node, self.published(node, zone), self),
@@ -69,11 +69,17 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
     pub(super) fn deny_name(&mut self, encloser: Node<'s>, owner: Owner<'s>) {
         let Proof { wanted, compact_ok, .. } = self.query.proof;
         let Some(zone) = encloser.signed().filter(|_| wanted) else { return };
-        if !compact_ok {
+        if !compact_ok || is_proof(self.query.qtype) {
             self.answer.rcode = Rcode::NoError;
         }
         let nsec = self.nsec(owner, Types::MISSING.into(), encloser, zone);
-        self.answer.authority.push(nsec);
+        if is_proof(self.query.qtype) {
+            // The proof has what it would have to deny.
+            self.answer.authority.clear();
+            self.answer.answer.push(nsec);
+        } else {
+            self.answer.authority.push(nsec);
+        }
     }
 
     /// What a signed zone says at a cut: the DS of the zone that is cut off, or that it has none, which is then
@@ -121,7 +127,9 @@ impl Types {
     /// All that a name could answer, in whatever state of health and by whomever it is asked.
     fn of<T: Trace>(node: Node<'_>, published: Option<&Published>, lookup: &Lookup<'_, '_, '_, T>) -> Self {
         let mut types = vec![RRSIG, NSEC];
-        if node.is_cut() {
+        // What we serve below is cut off even if its parent zone does not say so.
+        let is_cut = node.is_cut() || (!node.is_apex() && lookup.zones.exact(node.owner()) != Some(node));
+        if is_cut {
             types.push(NS);
             types.extend(node.set(DS).map(|set| set.rtype));
         } else {
@@ -156,9 +164,14 @@ pub(super) fn is_of_signing(rtype: u16) -> bool {
     matches!(rtype, RRSIG | NSEC | NSEC3 | NSEC3PARAM)
 }
 
+/// Types that every name has, if only in proofs.
+fn is_proof(rtype: u16) -> bool {
+    matches!(rtype, RRSIG | NSEC)
+}
+
 /// Types that are answered by signing at any name, or at the apex.
 pub(super) fn may_be_of_signing(rtype: u16) -> bool {
-    matches!(rtype, RRSIG | NSEC | DNSKEY | CDS | CDNSKEY)
+    is_proof(rtype) || matches!(rtype, DNSKEY | CDS | CDNSKEY)
 }
 
 /// Octets of the bitmap of a name with types up to 255: more makes one more allocation.

@@ -14,6 +14,7 @@ mod desk;
 mod explain;
 mod fleet;
 mod follow;
+mod keys;
 mod locate;
 mod metrics;
 mod notify;
@@ -27,6 +28,7 @@ mod publish;
 mod reload;
 mod scenario;
 mod serve;
+mod signing;
 mod status;
 mod watch;
 
@@ -95,6 +97,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::History { limit, config, format } => {
             publish::history(limit, config.path.as_deref(), format.format)
         }
+        Command::Keys { command } => keys::run(command),
         Command::Test { files } => scenario::run(&files),
         Command::Demo { port, http_port } => demo::run(port, http_port),
         Command::Status { config, format } => operate::status(config.path.as_deref(), format.format),

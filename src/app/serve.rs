@@ -30,6 +30,7 @@ use crate::app::persist::{self, Persist};
 use crate::app::probing::{Probing, settled};
 use crate::app::process::{NO_SIGNALS, StopSignals, block_on, failed, host_name};
 use crate::app::reload::{Reloaded, Reloader, Unpacked, Wanted};
+use crate::app::signing::Turns;
 use crate::app::watch::Told;
 use crate::app::{Failure, Ready, explain, site, status};
 use crate::control::{self, Call, Happened, Refused, Reply, Request};
@@ -81,6 +82,7 @@ async fn serve(config: Option<&Path>) -> Result<(), Failure> {
         last_reload: None,
         zones_version: version,
         reloads: Reloads::since(desk.clock.now()),
+        turns: Turns::default(),
         calls: open_control(&site, &happening).await?,
         happening,
         notifying,
@@ -129,6 +131,8 @@ struct Server {
     /// The published version that is served; `None`: files of this machine's own.
     zones_version: Option<u64>,
     reloads: Reloads,
+    /// Of the keys of signed zones.
+    turns: Turns,
     persist: Persist,
     stop: StopSignals,
 }
@@ -181,6 +185,7 @@ impl Server {
                 }
                 _ = ticks.tick() => {
                     self.note_line();
+                    self.turns.tell(&self.desk.plan().keys);
                     self.apply(Event::Tick);
                     self.tell_fleet();
                 }

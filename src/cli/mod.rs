@@ -1,11 +1,15 @@
 //! The command line: what can be asked for. What it does is in [`crate::app`].
 
+mod keys;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
+
+pub use keys::{KeyAlgorithm, KeyOfZone, KeyRole, Keys};
 
 /// A DNS-based global traffic manager: every query is answered with the nearest healthy endpoint for that
 /// client, and every answer can be explained.
@@ -158,6 +162,14 @@ pub enum Command {
         /// How to print.
         #[command(flatten)]
         format: Format,
+    },
+    /// Keys of zones that are signed with DNSSEC: make, show and roll them
+    ///
+    /// docs/DNSSEC.md teaches it step by step.
+    Keys {
+        /// What to do.
+        #[command(subcommand)]
+        command: Keys,
     },
     /// Show a whole small world on this machine: three regions, three endpoints to stop and start
     Demo {

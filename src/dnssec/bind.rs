@@ -131,6 +131,11 @@ impl KeyFile {
         text
     }
 
+    /// What happens to it next, and when.
+    pub fn next(&self, now: Seconds) -> Option<(&'static str, Seconds)> {
+        self.times().filter(|(_, at)| now < *at).min_by_key(|(_, at)| *at)
+    }
+
     fn read_private(&mut self, text: &str) -> Result<(), KeyFileError> {
         let (mut dated, mut algorithm) = (true, None);
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
@@ -166,7 +171,8 @@ impl KeyFile {
         Ok(())
     }
 
-    fn times(&self) -> impl Iterator<Item = (&'static str, Seconds)> {
+    /// The times that it has, by the words for them, in the order in which BIND writes them.
+    pub fn times(&self) -> impl Iterator<Item = (&'static str, Seconds)> {
         let mut timing = self.timing;
         WORDS.into_iter().filter_map(move |word| {
             let at = place(&mut timing, word).and_then(|at| *at)?;

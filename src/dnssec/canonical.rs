@@ -102,7 +102,7 @@ const DNAME: u16 = 39;
 #[cfg(test)]
 mod tests {
     use domain::base::iana::Rtype;
-    use domain::base::rdata::ComposeRecordData;
+    use domain::base::rdata::{ComposeRecordData, ParseRecordData};
     use domain::base::{Name, ParsedName};
     use domain::dep::octseq::Parser;
     use domain::rdata::ZoneRecordData;

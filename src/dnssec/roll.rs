@@ -32,13 +32,14 @@ impl Waits {
         Self { publication: policy.publication(), retirement: policy.retirement(ttl_max) }
     }
 
-    /// The first key of a zone, or of a role in it: it signs at once. Its DS is asked for when nobody holds anything
-    /// of the zone unsigned any more.
-    pub fn first(&self, role: Role, now: Seconds) -> Timing {
+    /// The first key of a role. It signs at once, unless the zone is signed already and resolvers hold its keys without
+    /// this one. Its DS is asked for when nobody holds anything of the zone unsigned any more.
+    pub fn first(&self, role: Role, is_signed: bool, now: Seconds) -> Timing {
         let at_once = Some(now);
+        let activate = if is_signed { Some(now.plus(self.publication)) } else { at_once };
         let sync_publish =
             (role == Role::KeySigning).then(|| now.plus(self.retirement.max(self.publication)));
-        Timing { created: at_once, publish: at_once, activate: at_once, sync_publish, ..Timing::default() }
+        Timing { created: at_once, publish: at_once, activate, sync_publish, ..Timing::default() }
     }
 
     /// A key that follows `old`, whose times change with it. `signs_data`: whether the old one signs more than keys.
@@ -82,7 +83,7 @@ mod tests {
     #[test]
     fn rfc_7583_section_3_2_1_a_zone_signing_key_signs_when_it_is_known_and_goes_when_nothing_of_it_is_held()
     {
-        let mut old = WAITS.first(Role::ZoneSigning, Seconds(0));
+        let mut old = WAITS.first(Role::ZoneSigning, false, Seconds(0));
         let new = WAITS.successor(&mut old, Role::ZoneSigning, true, NOW);
         assert_eq!((new.publish, new.activate), (Some(NOW), Some(Seconds(5100))));
         assert_eq!((old.inactive, old.delete), (Some(Seconds(5100)), Some(Seconds(6100))));
@@ -91,7 +92,7 @@ mod tests {
 
     #[test]
     fn rfc_7583_section_3_3_1_a_key_signing_key_goes_when_the_parent_has_changed_its_ds() {
-        let mut old = WAITS.first(Role::KeySigning, Seconds(0));
+        let mut old = WAITS.first(Role::KeySigning, false, Seconds(0));
         let new = WAITS.successor(&mut old, Role::KeySigning, false, NOW);
         assert_eq!((new.activate, new.sync_publish), (Some(NOW), Some(Seconds(5100))));
         assert_eq!((old.sync_delete, old.inactive), (Some(Seconds(5100)), None));
@@ -101,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_key_for_everything_signs_data_only_when_it_is_known_everywhere() {
-        let mut old = WAITS.first(Role::KeySigning, Seconds(0));
+        let mut old = WAITS.first(Role::KeySigning, false, Seconds(0));
         let new = WAITS.successor(&mut old, Role::KeySigning, true, NOW);
         assert_eq!(new.activate, Some(Seconds(5100)));
     }

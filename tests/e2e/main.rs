@@ -2,6 +2,7 @@
 //! ports that the system chose.
 
 mod beats;
+mod dnssec;
 mod endpoint;
 mod failover;
 mod geography;

@@ -104,7 +104,7 @@ def address(number):
     return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
-def windrose_files(path, port, records, steering="", probe=False, databases=()):
+def windrose_files(path, port, records, steering="", probe=False, databases=(), more=""):
     """Writes a configuration and the zone example.org, and returns the path of the configuration."""
     zones = path / "zones"
     zones.mkdir(parents=True)
@@ -117,6 +117,7 @@ def windrose_files(path, port, records, steering="", probe=False, databases=()):
         f'[dns]\nlisten = ["127.0.0.1:{port}"]\nworkers = 1\n'
         f"[probe]\nenabled = {str(probe).lower()}\n"
         f"[geo]\ndatabases = {[str(database) for database in databases]}\n"
+        f"{more}"
     )
     return config
 

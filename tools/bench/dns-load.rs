@@ -1,12 +1,14 @@
 //! A load generator that costs little: one socket, a fixed window of queries in flight, moved in batches.
 //!
 //! ```text
-//!   dns-load 127.0.0.1:5300 n%.example.org 1000 100 5 [SUBNETS]
+//!   dns-load 127.0.0.1:5300 n%.example.org 1000 100 5 [SUBNETS | --dnssec]
 //!            server         names, % = 0000.. of 1000, window, seconds
 //!   --> answered 1234567 unanswered 0 seconds 5.000
 //! ```
 //!
 //! With a file of subnets, one of IPv4 a line, each query carries the next of them as its client subnet; without, none does.
+//!
+//! With `--dnssec` in place of the file each wants a proof, and that there is no data is as good as data.
 //!
 //! It is a closed loop: as many queries go out as answers came in, so the server decides the pace, and the
 //! window how many queries can wait for it at once. Only NOERROR with an answer counts.
@@ -29,16 +31,21 @@ mod packet;
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [server, pattern, names, window, seconds, subnets @ ..] = arguments.as_slice() else {
-        return Err("usage: dns-load SERVER PATTERN NAMES WINDOW SECONDS [SUBNETS]".into());
+        return Err("usage: dns-load SERVER PATTERN NAMES WINDOW SECONDS [SUBNETS | --dnssec]".into());
     };
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(server)?;
     socket.set_read_timeout(Some(PATIENCE))?;
-    let queries = match subnets {
-        [] => (0..names.parse()?).map(|number| packet::query(pattern, number)).collect(),
-        [file, ..] => queries_from(&fs::read_to_string(file)?, pattern, names.parse()?)?,
+    let proof = subnets.first().is_some_and(|word| word == "--dnssec");
+    let mut queries: Vec<_> = match subnets {
+        [file, ..] if !proof => queries_from(&fs::read_to_string(file)?, pattern, names.parse()?)?,
+        _ => (0..names.parse()?).map(|number| packet::query(pattern, number)).collect(),
     };
-    let mut load = Load { socket, queries, next: 0, answered: 0, unanswered: 0 };
+    if proof {
+        queries.iter_mut().for_each(|packet| packet::want_proof(packet));
+    }
+    let is_good = if proof { packet::is_told } else { packet::is_good };
+    let mut load = Load { socket, queries, is_good, next: 0, answered: 0, unanswered: 0 };
     let started = Instant::now();
     load.run(window.parse()?, started + Duration::from_secs_f64(seconds.parse()?))?;
     let seconds = started.elapsed().as_secs_f64();
@@ -59,6 +66,8 @@ fn queries_from(subnets: &str, pattern: &str, names: usize) -> Result<Vec<Vec<u8
 struct Load {
     socket: UdpSocket,
     queries: Vec<Vec<u8>>,
+    /// Whether a reply counts.
+    is_good: fn(&[u8]) -> bool,
     /// The place of the next query in `queries`.
     next: usize,
     answered: u64,
@@ -111,7 +120,7 @@ impl Load {
         let mut received = 0;
         for reply in replies {
             received += 1;
-            let good = reply.iovs().next().is_some_and(packet::is_good);
+            let good = reply.iovs().next().is_some_and(self.is_good);
             *(if good { &mut self.answered } else { &mut self.unanswered }) += 1;
         }
         Ok(received)

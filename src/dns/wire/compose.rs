@@ -473,9 +473,10 @@ mod tests {
     fn compose(packet: &[u8], answer: &Answer<'_>, limit: usize) -> (Reply, Vec<u8>) {
         let Parsed::Query(request) = parse(packet, true) else { panic!("a query") };
         let edns = request.edns.is_some();
-        let opt = Opt { payload: 1232, dnssec_ok: false, subnet: None, nsid: None, ede: None };
+        let opt =
+            Opt { payload: 1232, dnssec_ok: false, compact_ok: false, subnet: None, nsid: None, ede: None };
         let mut out = vec![0; limit];
-        let reply = super::answer(&request, answer, edns.then_some(&opt), &mut out);
+        let reply = super::answer(&request, answer, None, edns.then_some(&opt), &mut out);
         out.truncate(reply.length);
         (reply, out)
     }
@@ -577,13 +578,14 @@ mod tests {
         let text: &'static str = "x".repeat(1000).leak();
         let opt = Opt {
             payload: 1232,
+            compact_ok: true,
             dnssec_ok: true,
             subnet: Some((subnet, 128)),
             nsid: Some(&[b'n'; NSID_MAX]),
             ede: Some(Ede { code: 1, text }),
         };
         let mut out = [0; SMALLEST_LIMIT];
-        let reply = super::answer(&request, &empty(), Some(&opt), &mut out);
+        let reply = super::answer(&request, &empty(), None, Some(&opt), &mut out);
         assert!(Message::from_vec(&out[..reply.length]).is_ok());
     }
 

@@ -489,7 +489,8 @@ mod tests {
     fn options_are_read_and_unknown_ones_passed_over() {
         let options = [option(10, b"cookie"), option(3, b"ignored"), option(65001, &[])].concat();
         let packet = with_record(query("a.example", A), &[0], rtype::OPT, 4096, [0xFF, 0, 0x80, 0], &options);
-        let expected = Edns { payload: 4096, version: 0, dnssec_ok: true, subnet: None, nsid: true };
+        let expected =
+            Edns { payload: 4096, version: 0, dnssec_ok: true, compact_ok: false, subnet: None, nsid: true };
         assert_eq!(edns(&packet), expected);
         let beyond = with_edns(query("a.example", A), 1232, &[0, 10, 0, 9, 1]);
         assert_eq!(fault(&beyond), rcode::FORMERR);

@@ -113,7 +113,7 @@ mod tests {
              skew = \"30m\"\nkey_ttl = \"2h\"\nsignatures = 5000\n",
         );
         assert_eq!(codes, [] as [&str; 0]);
-        let zones = ["example.org", "gtm.example"].map(|zone| zone.parse().expect("a name"));
+        let zones = ["example.org", "gtm.example"].map(|zone| zone.parse::<Name>().expect("a name"));
         assert_eq!(dnssec.zones, zones);
         assert_eq!((dnssec.validity, dnssec.refresh), (14 * DAY, 3 * DAY));
         assert_eq!((dnssec.skew, dnssec.key_ttl, dnssec.signatures), (HOUR / 2, 2 * HOUR, 5000));
