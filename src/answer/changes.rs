@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::answer::explain::assume;
 use crate::answer::explain::records::presentation;
 use crate::answer::lookup::{A, AAAA};
-use crate::answer::{Client, Query, answer};
+use crate::answer::{Client, Proof, Query, answer};
 use crate::model::{
     Endpoint, Failback, Inventory, MapId, Member, MinUp, Monitor, Name, Need, OnDown, Pool, Reach, Region,
     Use,
@@ -170,13 +170,8 @@ fn answers(world: &Snapshot, name: &Name, qtype: u16, client: IpAddr) -> Vec<Str
     let mut all = BTreeSet::new();
     for share in 0..DRAWS {
         let draw = share * (u64::MAX / DRAWS);
-        let query = Query {
-            name: name.as_slice(),
-            qtype,
-            client: Client::at(client),
-            draw,
-            proof: crate::answer::Proof::default(),
-        };
+        let query =
+            Query { name: name.as_slice(), qtype, client: Client::at(client), draw, proof: Proof::default() };
         let given = answer(&query, world, &mut ());
         let records = given.answer.iter().flat_map(|set| presentation(set, query.name));
         all.extend(records.map(|record| record.data));

@@ -9,7 +9,7 @@ use domain::base::iana::Rtype;
 use ipnet::IpNet;
 
 use crate::answer::explain::{self as explain, Explanation};
-use crate::answer::{Client, Query};
+use crate::answer::{Client, Proof, Query};
 use crate::app::print::{print, print_line};
 use crate::app::{Failure, plan, site};
 use crate::cli::Output;
@@ -100,13 +100,7 @@ pub(super) fn of(
     let qtype = Rtype::from_str(&qtype.to_ascii_uppercase())
         .map_err(|_| format!("`{qtype}` is no record type; try A, AAAA, TXT or TYPE65"))?;
     let client = Client::within(from);
-    let query = Query {
-        name: name.as_slice(),
-        qtype: qtype.to_int(),
-        client,
-        draw,
-        proof: crate::answer::Proof::default(),
-    };
+    let query = Query { name: name.as_slice(), qtype: qtype.to_int(), client, draw, proof: Proof::default() };
     Ok(explain::explain(&query, snapshot))
 }
 

@@ -52,7 +52,7 @@ impl Zone {
     fn of(site: &Site, name: Name) -> Result<Self, Failure> {
         let directory = KeyDirectory::of(site);
         let (found, wrong) = directory.read(&name);
-        print_diagnostics(&wrong, Output::Text);
+        print_diagnostics(&wrong);
         if any_error(&wrong) {
             return Err(Failure::WrongInput);
         }

@@ -21,7 +21,9 @@ impl Turns {
         for (_, zone) in keys.zones().filter(|(_, zone)| zone.turned(self.looked, now)) {
             let (name, who) = (zone.zone(), signers(zone, now));
             if zone.at(now).overdue {
-                warn!("keys of {name}: {who} signs beyond its end, and none follows it; the next start will fail");
+                warn!(
+                    "keys of {name}: {who} signs beyond its end, and none follows it; the next start will fail"
+                );
             } else {
                 info!("keys of {name}: {who} signs");
             }

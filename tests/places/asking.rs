@@ -12,7 +12,7 @@ use domain::base::iana::Rtype;
 use ipnet::IpNet;
 use proptest::prelude::*;
 use windrose::answer::explain::explain;
-use windrose::answer::{Answer, Client, Data, Ede, Query, Rcode, RecordSet, answer};
+use windrose::answer::{Answer, Client, Data, Ede, Proof, Query, Rcode, RecordSet, answer};
 use windrose::health::{HealthMap, Verdict};
 use windrose::model::{EndpointId, Family, Name, Policy, PoolId, RegionId};
 use windrose::plan::Plan;
@@ -124,13 +124,7 @@ impl Ask {
         let name: Name = format!("p{}.example.org", self.pool).parse().expect("a name");
         let qtype = if self.v4 { Rtype::A } else { Rtype::AAAA }.to_int();
         let client = Client { source: self.source, subnet: Some(told) };
-        ask(&Query {
-            name: name.as_slice(),
-            qtype,
-            client,
-            draw: self.draw,
-            proof: windrose::answer::Proof::default(),
-        })
+        ask(&Query { name: name.as_slice(), qtype, client, draw: self.draw, proof: Proof::default() })
     }
 }
 

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use domain::base::iana::Rtype;
 use ipnet::IpNet;
 use windrose::answer::explain::explain;
-use windrose::answer::{Answer, Client, Data, Query, answer};
+use windrose::answer::{Answer, Client, Data, Proof, Query, answer};
 use windrose::model::{Family, Name};
 use windrose::snapshot::Snapshot;
 
@@ -111,13 +111,7 @@ impl Question {
         let name: Name = format!("{}.example.org", self.pool).parse().expect("a name");
         let qtype = if self.family == Family::V4 { Rtype::A } else { Rtype::AAAA }.to_int();
         let client = Client { source: client, subnet: Some(IpNet::from(client)) };
-        ask(&Query {
-            name: name.as_slice(),
-            qtype,
-            client,
-            draw: self.draw,
-            proof: windrose::answer::Proof::default(),
-        })
+        ask(&Query { name: name.as_slice(), qtype, client, draw: self.draw, proof: Proof::default() })
     }
 
     /// Another client of the same scope.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::answer::tests::world::{show, snapshot};
 use crate::answer::trace::{How, Trace};
-use crate::answer::{Client, Query, answer};
+use crate::answer::{Client, Proof, Query, answer};
 use crate::snapshot::Snapshot;
 use crate::steering;
 
@@ -57,11 +57,7 @@ fn names() -> impl Strategy<Value = Vec<u8>> {
 fn asked(world: &Snapshot, name: &[u8], qtype: u16) -> (String, usize) {
     let client = Client::at([192, 0, 2, 1].into());
     let mut count = Count::default();
-    let said = answer(
-        &Query { name, qtype, client, draw: 1, proof: crate::answer::Proof::default() },
-        world,
-        &mut count,
-    );
+    let said = answer(&Query { name, qtype, client, draw: 1, proof: Proof::default() }, world, &mut count);
     (show(&said, name), count.0)
 }
 

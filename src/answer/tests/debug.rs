@@ -3,7 +3,7 @@
 use domain::base::iana::Rtype;
 
 use crate::answer::tests::world::{ask, set, show, snapshot};
-use crate::answer::{Client, Data, Query, answer};
+use crate::answer::{Client, Data, Proof, Query, answer};
 use crate::health::Verdict;
 use crate::model::Name;
 use crate::snapshot::Snapshot;
@@ -106,7 +106,7 @@ fn with_query<R>(
         subnet: subnet.map(|subnet| subnet.parse().expect("a test writes good prefixes")),
     };
     let qtype = qtype.parse::<Rtype>().expect("a test writes good types").to_int();
-    ask(&Query { name: name.as_slice(), qtype, client, draw: 7, proof: crate::answer::Proof::default() })
+    ask(&Query { name: name.as_slice(), qtype, client, draw: 7, proof: Proof::default() })
 }
 
 /// The answer to a listed resolver that tells a subnet.

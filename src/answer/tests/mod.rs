@@ -2,6 +2,7 @@
 
 mod bounds;
 mod debug;
+mod denial;
 mod reference;
 mod rfc;
 mod steered;

@@ -8,7 +8,7 @@ use domain::base::iana::Rtype;
 use crate::answer::explain::records::presentation;
 use ipnet::IpNet;
 
-use crate::answer::{Answer, Client, Query, answer};
+use crate::answer::{Answer, Client, Proof, Query, answer};
 use crate::geo::{Facts, Geo};
 use crate::health::{HealthMap, Verdict};
 use crate::model::{Family, Inventory, Name, Region, RegionId};
@@ -95,6 +95,18 @@ pub fn with_answer<R>(
     query(question, client, |query| look(&answer(query, snapshot, &mut ()), query.name))
 }
 
+/// `NAME TYPE`, asked by somebody who may want proofs.
+pub fn with_proof<R>(
+    snapshot: &Snapshot,
+    question: &str,
+    proof: Proof,
+    look: impl FnOnce(&Answer<'_>, &[u8]) -> R,
+) -> R {
+    query(question, "192.0.2.1", |query| {
+        look(&answer(&Query { proof, ..*query }, snapshot, &mut ()), query.name)
+    })
+}
+
 /// The query that `NAME TYPE` from an address or a prefix means.
 pub fn query<R>(question: &str, client: &str, ask: impl FnOnce(&Query<'_>) -> R) -> R {
     let (name, qtype) = question.split_once(' ').expect("a question is a name and a type");
@@ -104,7 +116,7 @@ pub fn query<R>(question: &str, client: &str, ask: impl FnOnce(&Query<'_>) -> R)
         Ok(subnet) => Client::within(subnet),
         Err(_) => Client::at(client.parse().expect("a test writes good addresses")),
     };
-    ask(&Query { name: name.as_slice(), qtype, client, draw: 7, proof: crate::answer::Proof::default() })
+    ask(&Query { name: name.as_slice(), qtype, client, draw: 7, proof: Proof::default() })
 }
 
 /// `NOERROR aa | owner ttl type data; ... | authority | additional`: sections that are empty at the end are
