@@ -98,7 +98,7 @@ impl Zone {
         if !old.timing.is_active(self.now) {
             return Err(Failure::Failed(format!("key {tag} does not sign: nothing has to follow it")));
         }
-        if old.timing.ceases().is_some() || self.follower(&old).is_some() {
+        if is_followed(&old) || self.follower(&old).is_some() {
             return Err(Failure::Failed(format!(
                 "key {tag} is being rolled already: see `windrose keys list`"
             )));
@@ -192,12 +192,13 @@ impl Zone {
         key.ok_or_else(|| Failure::Failed(format!("`{}` has no key {tag}", self.name)))
     }
 
-    /// The key that came after another in its role.
+    /// The key that came after another in its role, and has not been followed itself.
     fn follower(&self, old: &KeyFile) -> Option<&KeyFile> {
         let later = |key: &&KeyFile| {
             key.record.role == old.record.role
-                && key.timing.publish > old.timing.publish
-                && !self.is_gone(key)
+                && key.record != old.record
+                && key.timing.publish >= old.timing.publish
+                && !is_followed(key)
         };
         self.keys.iter().filter(later).max_by_key(|key| key.timing.publish)
     }
@@ -215,6 +216,11 @@ impl Zone {
         let alone = self.keys.iter().all(|key| key.record.role == Role::KeySigning || self.is_gone(key));
         if alone && key.record.role == Role::KeySigning { "CSK" } else { key.record.role.word() }
     }
+}
+
+/// Whether the times of a key say that another follows it.
+fn is_followed(key: &KeyFile) -> bool {
+    key.timing.ceases().is_some() || key.timing.sync_delete.is_some()
 }
 
 fn list(zone: Option<&str>, config: Option<&Path>, output: Output) -> Result<(), Failure> {
