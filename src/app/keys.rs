@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use ring::rand::SystemRandom;
 use serde_json::{Value, json};
 
+use crate::app::print::{print, print_line};
 use crate::app::process::failed;
 use crate::app::{Failure, any_error, print_diagnostics, site};
 use crate::cli::{KeyAlgorithm, KeyOfZone, KeyRole, Keys, Output};
@@ -80,17 +81,17 @@ impl Zone {
         let is_signed = self.keys.iter().any(|key| key.timing.is_active(self.now));
         let timing = self.waits.first(role, is_signed, self.now);
         let key = self.make(record_algorithm(algorithm), role, timing)?;
-        println!("{}", self.directory.path().join(key.name()).display());
+        let zone = &self.name;
+        let mut said = format!("{}\n", self.directory.path().join(key.name()).display());
         if !self.is_declared {
-            println!("to sign the zone: zones = [\"{}\"] in [dnssec] of the configuration", self.name);
+            said += &format!("to sign the zone: zones = [\"{zone}\"] in [dnssec] of the configuration\n");
         }
         if let Some(at) = key.timing.sync_publish {
-            println!(
-                "to have it validated: `windrose keys ds {}` to the parent, not before {at} UTC",
-                self.name
+            said += &format!(
+                "to have it validated: `windrose keys ds {zone}` to the parent, not before {at} UTC\n"
             );
         }
-        Ok(())
+        print(said).map(drop)
     }
 
     fn roll(self, tag: u16, algorithm: Option<KeyAlgorithm>) -> Result<(), Failure> {
@@ -113,16 +114,14 @@ impl Zone {
         let timing = self.waits.successor(&mut old.timing, role, signs_data, self.now);
         let new = self.make(algorithm, role, timing)?;
         self.directory.write(&old).map_err(failed("cannot write the key"))?;
-        println!("{}", self.directory.path().join(new.name()).display());
-        match (new.timing.sync_publish, new.timing.activate) {
-            (Some(at), _) => println!(
-                "from {at} UTC on the parent can take its DS (`windrose keys ds {zone}`); then: windrose keys ds-seen {zone} {tag}",
-                zone = self.name
+        let (zone, path) = (&self.name, self.directory.path().join(new.name()));
+        let next = match (new.timing.sync_publish, new.timing.activate.unwrap_or_default()) {
+            (Some(at), _) => format!(
+                "from {at} UTC on the parent can take its DS (`windrose keys ds {zone}`); then: windrose keys ds-seen {zone} {tag}"
             ),
-            (None, Some(at)) => println!("it signs from {at} UTC on; nothing else is to be done"),
-            (None, None) => {}
-        }
-        Ok(())
+            (None, at) => format!("it signs from {at} UTC on; nothing else is to be done"),
+        };
+        print_line(format_args!("{}\n{next}", path.display())).map(drop)
     }
 
     fn ds_seen(self, tag: u16, ds_ttl: u64) -> Result<(), Failure> {
@@ -142,14 +141,14 @@ impl Zone {
         self.directory.write(&old).map_err(failed("cannot write the key"))?;
         let (inactive, delete) =
             (old.timing.inactive.unwrap_or_default(), old.timing.delete.unwrap_or_default());
-        println!("key {tag} signs until {inactive} UTC, and is shown until {delete} UTC");
-        Ok(())
+        print_line(format_args!("key {tag} signs until {inactive} UTC, and is shown until {delete} UTC"))
+            .map(drop)
     }
 
     /// The keys whose DS the parent is to have; with those to come as comments.
     fn print_ds(self) -> Result<(), Failure> {
         let zone = &self.name;
-        let mut said = 0;
+        let mut said = String::new();
         for key in self.keys.iter().filter(|key| key.record.role == Role::KeySigning) {
             let Timing { sync_publish, sync_delete, .. } = key.timing;
             let is_leaving = sync_delete.is_some_and(|at| at <= self.now) || key.timing.ceases().is_some();
@@ -161,15 +160,14 @@ impl Zone {
             let (tag, algorithm) = (key.record.tag(), key.record.algorithm.number());
             let early = sync_publish.filter(|at| self.now < *at);
             let early = early.map_or(String::new(), |at| format!(" ; not before {at} UTC"));
-            println!("{zone}. IN DS {tag} {algorithm} 2 {digest}{early}");
-            said += 1;
+            said += &format!("{zone}. IN DS {tag} {algorithm} 2 {digest}{early}\n");
         }
-        if said == 0 {
+        if said.is_empty() {
             let message =
                 format!("`{zone}` has no key that the parent could know: windrose keys generate {zone}");
             return Err(Failure::Failed(message));
         }
-        Ok(())
+        print(said).map(drop)
     }
 
     fn make(&self, algorithm: Algorithm, role: Role, timing: Timing) -> Result<KeyFile, Failure> {
@@ -233,22 +231,29 @@ fn list(zone: Option<&str>, config: Option<&Path>, output: Output) -> Result<(),
         }
     };
     let rows = zones.iter().flat_map(|zone| zone.keys.iter().map(move |key| (zone, key)));
-    match output {
+    let said = match output {
         Output::Json => {
-            println!("{:#}", Value::from(rows.map(|(zone, key)| as_json(zone, key)).collect::<Vec<_>>()))
+            let rows: Vec<Value> = rows.map(|(zone, key)| as_json(zone, key)).collect();
+            format!("{:#}\n", Value::from(rows))
         }
         Output::Text => {
-            println!("{:24} {:>5}  {:4}  {:15}  {:9}  next", "zone", "tag", "role", "algorithm", "state");
-            for (zone, key) in rows {
-                let (name, role, state) =
-                    (zone.name.to_string(), zone.role_word(key), zone.state(key).word());
-                let (tag, algorithm) = (key.record.tag(), key.record.algorithm.mnemonic());
-                let next = key.next(zone.now).map_or(String::new(), |(word, at)| format!("{word} {at} UTC"));
-                println!("{name:24} {tag:5}  {role:4}  {algorithm:15}  {state:9}  {next}");
-            }
+            let head = row(["zone", "tag", "role", "algorithm", "state", "next"]);
+            rows.fold(head, |said, (zone, key)| said + &as_text(zone, key))
         }
-    }
-    Ok(())
+    };
+    print(said).map(drop)
+}
+
+fn as_text(zone: &Zone, key: &KeyFile) -> String {
+    let next = key.next(zone.now).map_or(String::new(), |(word, at)| format!("{word} {at} UTC"));
+    let (name, tag) = (zone.name.to_string(), key.record.tag().to_string());
+    let algorithm = key.record.algorithm.mnemonic();
+    row([&name, &tag, zone.role_word(key), algorithm, zone.state(key).word(), &next])
+}
+
+fn row([zone, tag, role, algorithm, state, next]: [&str; 6]) -> String {
+    let row = format!("{zone:24} {tag:>5}  {role:4}  {algorithm:15}  {state:9}  {next}");
+    row.trim_end().to_owned() + "\n"
 }
 
 fn as_json(zone: &Zone, key: &KeyFile) -> Value {

@@ -58,7 +58,7 @@ impl KeyDirectory {
         for path in self.public_files(zone) {
             match read_key(&path, zone) {
                 Ok(key) => keys.push(key),
-                Err(diagnostic) => wrong.push(diagnostic),
+                Err(diagnostic) => wrong.push(*diagnostic),
             }
         }
         (keys, wrong)
@@ -166,17 +166,17 @@ fn zone_keys(directory: &KeyDirectory, zone: &Name, now: Seconds) -> (Option<Zon
     (Some(keys), said)
 }
 
-fn read_key(public: &Path, zone: &Name) -> Result<FoundKey, Diagnostic> {
+fn read_key(public: &Path, zone: &Name) -> Result<FoundKey, Box<Diagnostic>> {
     let path = public.with_extension("private");
-    let read = |path: &Path| fs::read_to_string(path).map_err(|error| unreadable(path, &error));
+    let read = |path: &Path| fs::read_to_string(path).map_err(|error| Box::new(unreadable(path, &error)));
     let (public_text, private_text) = (read(public)?, read(&path)?);
-    let file =
-        KeyFile::parse(&public_text, &private_text).map_err(|error| bad_key(public, &error.to_string()))?;
+    let file = KeyFile::parse(&public_text, &private_text)
+        .map_err(|error| Box::new(bad_key(public, &error.to_string())))?;
     let name = public.file_stem().unwrap_or_default().to_string_lossy();
     if file.zone != *zone || !name.eq_ignore_ascii_case(&file.name()) {
-        return Err(bad_key(public, &format!("what is in it belongs to {}", file.name())));
+        return Err(bad_key(public, &format!("what is in it belongs to {}", file.name())).into());
     }
-    let mode = fs::metadata(&path).map_err(|error| unreadable(&path, &error))?.permissions().mode();
+    let mode = fs::metadata(&path).map_err(|error| Box::new(unreadable(&path, &error)))?.permissions().mode();
     Ok(FoundKey { file, path, readable: mode & OTHERS != 0 })
 }
 

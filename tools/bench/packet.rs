@@ -27,25 +27,13 @@ pub fn add_client_subnet(packet: &mut Vec<u8>, subnet: Ipv4Net) {
     packet.extend(sent);
 }
 
-/// Sets DNSSEC OK in the OPT record that a query without options ends with.
-pub fn want_proof(packet: &mut [u8]) {
-    let flags = packet.len() - 4;
-    packet[flags] |= DNSSEC_OK;
-}
-
 /// NOERROR, with something in the answer section.
 pub fn is_good(reply: &[u8]) -> bool {
     reply.len() > HEADER && reply[3] & 0x0f == 0 && reply[6..8] != [0, 0]
 }
 
-/// NOERROR, with something in the answer section, or in the authority section to say why not.
-pub fn is_told(reply: &[u8]) -> bool {
-    reply.len() > HEADER && reply[3] & 0x0f == 0 && reply[6..10] != [0, 0, 0, 0]
-}
-
 /// EDNS: the resolver takes replies of up to 1232 octets.
 const OPT_1232: [u8; 11] = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
-const DNSSEC_OK: u8 = 0x80;
 const HEADER: usize = 12;
 const CLIENT_SUBNET: u8 = 8;
 const IPV4: u8 = 1;
