@@ -54,6 +54,7 @@ const ROWS: &[Row] = &[
             "cli",
             "control",
             "dns",
+            "dnssec",
             "fleet",
             "geo",
             "health",

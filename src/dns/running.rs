@@ -34,6 +34,8 @@ pub struct Running {
     tcp_tally: Arc<Tally>,
     /// and each UDP thread in its own.
     udp_tallies: Vec<Arc<Tally>>,
+    /// All sign through one.
+    responder: Arc<Responder>,
 }
 
 impl Bound {
@@ -49,7 +51,7 @@ impl Bound {
             write: config.tcp_write,
             tally: Arc::default(),
         });
-        let mut running = Running::new(Arc::clone(&service.tally));
+        let mut running = Running::new(Arc::clone(&service.tally), Arc::clone(&responder));
         for Place { address, tcp, udp } in places {
             for socket in udp {
                 running.start_worker(address, socket, &responder, &cell)?;
@@ -61,7 +63,7 @@ impl Bound {
 }
 
 impl Running {
-    fn new(tcp_tally: Arc<Tally>) -> Self {
+    fn new(tcp_tally: Arc<Tally>, responder: Arc<Responder>) -> Self {
         let (reports, failures) = mpsc::unbounded_channel();
         Self {
             failures,
@@ -72,6 +74,7 @@ impl Running {
             listeners: JoinSet::new(),
             tcp_tally,
             udp_tallies: Vec::new(),
+            responder,
         }
     }
 
@@ -85,7 +88,7 @@ impl Running {
         let (mut udp, mut tcp) = (Stats::default(), Stats::default());
         self.udp_tallies.iter().for_each(|tally| tally.add_to(&mut udp));
         self.tcp_tally.add_to(&mut tcp);
-        Traffic { udp, tcp }
+        Traffic { udp, tcp, signatures: self.responder.signatures() }
     }
 
     /// Stops taking queries, answers what is in flight, returns when done, after [`STOP_WAIT`] at most.

@@ -37,7 +37,7 @@ pub struct FoundKey {
     pub file: KeyFile,
     /// The private one.
     pub path: PathBuf,
-    /// Others than the owner can read that.
+    /// Everybody can read that.
     pub readable: bool,
 }
 
@@ -143,7 +143,7 @@ fn zone_keys(directory: &KeyDirectory, zone: &Name, now: Seconds) -> (Option<Zon
             continue;
         }
         if readable {
-            said.push(readable_by_others(&path));
+            said.push(readable_by_all(&path));
         }
         match file.key(&rng) {
             Ok(key) => keys.push(Arc::new(key)),
@@ -231,11 +231,97 @@ fn bad_key(path: &Path, why: &str) -> Diagnostic {
         .hint("take it out of the directory, or bring it back from where it was made")
 }
 
-fn readable_by_others(path: &Path) -> Diagnostic {
+fn readable_by_all(path: &Path) -> Diagnostic {
     let path = path.display();
-    Diagnostic::general_warning("readable-key", format!("{path} can be read by others than its owner"))
-        .hint(format!("whoever reads it can speak for the zone: chmod 600 {path}"))
+    Diagnostic::general_warning("readable-key", format!("{path} can be read by everybody"))
+        .hint(format!("whoever reads it can speak for the zone: chmod o= {path}"))
 }
 
-/// Permissions of group and others.
-const OTHERS: u32 = 0o077;
+/// Permissions of everybody: a group may be that of the server.
+const OTHERS: u32 = 0o007;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dnssec::{Algorithm, Key, Timing};
+
+    const NOW: Seconds = Seconds(1_000_000);
+
+    /// A directory with a key of `example.org` that does what these times say.
+    fn directory(timing: Timing) -> (tempfile::TempDir, KeyDirectory, KeyFile) {
+        let place = tempfile::tempdir().expect("a directory");
+        let directory = KeyDirectory { path: place.path().join("keys") };
+        let key = write(&directory, "example.org", timing);
+        (place, directory, key)
+    }
+
+    fn write(directory: &KeyDirectory, zone: &str, timing: Timing) -> KeyFile {
+        let generated = Key::generate(Algorithm::EcdsaP256, Role::KeySigning, &SystemRandom::new());
+        let (record, private) = generated.expect("chance");
+        let key = KeyFile::new(name(zone), record, private, timing);
+        directory.write(&key).expect("written");
+        key
+    }
+
+    fn name(zone: &str) -> Name {
+        zone.parse().expect("a name")
+    }
+
+    fn active() -> Timing {
+        Timing { activate: Some(Seconds(1)), ..Timing::default() }
+    }
+
+    fn codes(directory: &KeyDirectory) -> Vec<&'static str> {
+        let (keys, said) = zone_keys(directory, &name("example.org"), NOW);
+        assert_eq!(keys.is_none(), said.iter().any(|said| said.severity == Severity::Error));
+        said.iter().map(|said| said.code).collect()
+    }
+
+    #[test]
+    fn only_the_keys_of_the_zone_are_read_in_any_case() {
+        let (_place, directory, key) = directory(active());
+        write(&directory, "sub.example.org", active());
+        write(&directory, "example.org.net", active());
+        let (found, wrong) = directory.read(&name("EXAMPLE.org"));
+        assert_eq!((found.len(), wrong.len()), (1, 0));
+        assert_eq!(found[0].file, key);
+        assert!(!found[0].readable);
+        assert_eq!(codes(&directory), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_private_key_that_everybody_can_read_is_warned_of() {
+        let (_place, directory, key) = directory(active());
+        let private = directory.path().join(key.name() + ".private");
+        fs::set_permissions(private, fs::Permissions::from_mode(0o644)).expect("permitted");
+        assert_eq!(codes(&directory), ["readable-key"]);
+    }
+
+    #[test]
+    fn a_key_under_the_name_of_another_is_refused() {
+        let (_place, directory, key) = directory(active());
+        for ending in [".key", ".private"] {
+            let old = directory.path().join(key.name() + ending);
+            fs::rename(old, directory.path().join(format!("Kexample.org.+013+00001{ending}")))
+                .expect("renamed");
+        }
+        assert_eq!(codes(&directory), ["bad-key"]);
+    }
+
+    #[test]
+    fn keys_that_left_the_zone_may_be_anything() {
+        let (_place, directory, _) = directory(Timing { delete: Some(NOW), ..active() });
+        assert_eq!(codes(&directory), ["no-key"]);
+        write(&directory, "example.org", active());
+        assert_eq!(codes(&directory), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_change_of_the_directory_or_of_either_file_matters() {
+        let (_place, directory, key) = directory(active());
+        let file = |ending: &str| directory.path().join(key.name() + ending);
+        let mut files = directory.files(&name("example.org"));
+        files.sort();
+        assert_eq!(files, [directory.path().to_owned(), file(".key"), file(".private")]);
+    }
+}

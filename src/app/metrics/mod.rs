@@ -185,7 +185,7 @@ impl Figures {
     }
 
     fn write_dns(&self, page: &mut Page<'_>) -> fmt::Result {
-        let Traffic { udp, tcp } = &self.traffic;
+        let Traffic { udp, tcp, signatures } = &self.traffic;
         let by_transport = |count: fn(&Stats) -> u64| [udp, tcp].map(count);
         let both =
             |counts: [u64; 2]| [[("transport", "udp")], [("transport", "tcp")]].into_iter().zip(counts);
@@ -201,7 +201,11 @@ impl Figures {
         page.counters("dns_unsent", unsent, both(by_transport(|of| of.unsent)))?;
         page.counter("dns_tcp_connections", "TCP connections accepted", tcp.connections)?;
         let refused = "TCP connections closed at once, because of a cap";
-        page.counter("dns_tcp_connections_refused", refused, tcp.connections_refused)
+        page.counter("dns_tcp_connections_refused", refused, tcp.connections_refused)?;
+        page.counter("signatures_made", "Signatures that were made", signatures.made)?;
+        page.counter("signatures_given", "Signatures that were given again", signatures.given)?;
+        page.counter("signatures_forgotten", "Signatures that made room for others", signatures.forgotten)?;
+        page.gauge("signatures", "Signatures that are remembered", signatures.held)
     }
 
     fn write_plan(&self, page: &mut Page<'_>) -> fmt::Result {

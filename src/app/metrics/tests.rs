@@ -108,7 +108,7 @@ fn queries_and_replies_are_told_by_transport() {
     let mut udp = Stats { queries: 10, silenced: 1, truncated: 2, ..Stats::default() };
     (udp.replies[0], udp.replies[3], udp.replies[9]) = (6, 2, 1);
     let tcp = Stats { queries: 3, connections: 2, connections_refused: 1, ..Stats::default() };
-    let samples = samples(Figures { traffic: Traffic { udp, tcp }, ..figures() });
+    let samples = samples(Figures { traffic: Traffic { udp, tcp, ..Traffic::default() }, ..figures() });
     assert_eq!(samples["windrose_dns_queries_total{transport=\"udp\"}"], 10.0);
     assert_eq!(samples["windrose_dns_queries_total{transport=\"tcp\"}"], 3.0);
     assert_eq!(samples["windrose_dns_replies_total{transport=\"udp\",rcode=\"NXDOMAIN\"}"], 2.0);
