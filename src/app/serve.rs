@@ -403,6 +403,7 @@ impl Server {
             published: self.desk.published,
             state: self.persist.writing(),
             traffic: self.running.as_ref().map(dns::Running::traffic).unwrap_or_default(),
+            signatures: self.running.as_ref().map(dns::Running::signatures).unwrap_or_default(),
         }
     }
 

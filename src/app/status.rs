@@ -12,6 +12,7 @@ use crate::app::metrics::Reloads;
 use crate::app::persist::Writing;
 use crate::control::Reply;
 use crate::dns::Traffic;
+use crate::dnssec;
 use crate::fleet::{Dropped, Link};
 use crate::health::{Basis, Standing};
 use crate::keeper::{self, Isolation, ProbeStatus, Refused};
@@ -46,6 +47,7 @@ pub(super) struct View<'s> {
     pub(super) published: Moment,
     pub(super) state: Writing,
     pub(super) traffic: Traffic,
+    pub(super) signatures: dnssec::Figures,
 }
 
 /// The same for people and for programs.

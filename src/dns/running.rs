@@ -19,6 +19,7 @@ use super::respond::Responder;
 use super::stats::{Stats, Tally, Traffic};
 use super::stream::{Listener, Service};
 use super::udp::Worker;
+use crate::dnssec::Figures;
 use crate::snapshot::SnapshotCell;
 
 /// Listeners at work. Dropped without [`Running::stop`], they end without finishing what they do.
@@ -88,7 +89,12 @@ impl Running {
         let (mut udp, mut tcp) = (Stats::default(), Stats::default());
         self.udp_tallies.iter().for_each(|tally| tally.add_to(&mut udp));
         self.tcp_tally.add_to(&mut tcp);
-        Traffic { udp, tcp, signatures: self.responder.signatures() }
+        Traffic { udp, tcp }
+    }
+
+    /// What was signed so far.
+    pub fn signatures(&self) -> Figures {
+        self.responder.signatures()
     }
 
     /// Stops taking queries, answers what is in flight, returns when done, after [`STOP_WAIT`] at most.

@@ -1,7 +1,6 @@
 //! What the listeners count. A listener counts in plain numbers of its own while it works on a batch and
 //! adds them to its tally once a batch, so that a query costs no atomic operation.
 
-use crate::dnssec::Figures;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::respond::Reply;
@@ -72,8 +71,6 @@ pub struct Traffic {
     pub udp: Stats,
     /// Over TCP.
     pub tcp: Stats,
-    /// Signatures, over both.
-    pub signatures: Figures,
 }
 
 impl Traffic {
@@ -133,7 +130,7 @@ mod tests {
         let mut tcp = Stats { connections: 1, ..Stats::default() };
         udp.count(None);
         tcp.count(Some(&Reply { length: 12, rcode: 0, truncated: false }));
-        let total = Traffic { udp, tcp, ..Traffic::default() }.total();
+        let total = Traffic { udp, tcp }.total();
         assert_eq!((total.queries, total.answered(), total.silenced), (2, 1, 1));
         assert_eq!((total.batches, total.connections), (2, 1));
     }

@@ -25,6 +25,7 @@ use crate::app::persist::Writing;
 use crate::app::status::View;
 use crate::control::Reply;
 use crate::dns::{Stats, Traffic};
+use crate::dnssec;
 use crate::fleet::{Dropped, Link};
 use crate::health::{PoolStanding, Standing, Verdict};
 use crate::keeper::{self, ProbeStatus};
@@ -83,6 +84,7 @@ struct Figures {
     snapshot: Arc<Snapshot>,
     published: Moment,
     traffic: Traffic,
+    signatures: dnssec::Figures,
     reloads: Reloads,
     probes: Vec<ProbeStatus>,
     void: Counts,
@@ -141,6 +143,7 @@ impl Figures {
             snapshot: Arc::clone(&view.snapshot),
             published: view.published,
             traffic: view.traffic,
+            signatures: view.signatures,
             reloads: view.reloads.clone(),
             probes: view.probes.clone(),
             void: view.void,
@@ -165,6 +168,7 @@ impl Figures {
         page.gauge("start_time_seconds", "When this process started", seconds(self.reloads.started))?;
         page.gauge("answering", "Whether DNS is answered yet", truth(self.answering))?;
         self.write_dns(page)?;
+        self.write_signatures(page)?;
         self.write_plan(page)?;
         self.write_health(page)?;
         self.write_probes(page)?;
@@ -185,7 +189,7 @@ impl Figures {
     }
 
     fn write_dns(&self, page: &mut Page<'_>) -> fmt::Result {
-        let Traffic { udp, tcp, signatures } = &self.traffic;
+        let Traffic { udp, tcp } = &self.traffic;
         let by_transport = |count: fn(&Stats) -> u64| [udp, tcp].map(count);
         let both =
             |counts: [u64; 2]| [[("transport", "udp")], [("transport", "tcp")]].into_iter().zip(counts);
@@ -201,11 +205,15 @@ impl Figures {
         page.counters("dns_unsent", unsent, both(by_transport(|of| of.unsent)))?;
         page.counter("dns_tcp_connections", "TCP connections accepted", tcp.connections)?;
         let refused = "TCP connections closed at once, because of a cap";
-        page.counter("dns_tcp_connections_refused", refused, tcp.connections_refused)?;
-        page.counter("signatures_made", "Signatures that were made", signatures.made)?;
-        page.counter("signatures_given", "Signatures that were given again", signatures.given)?;
-        page.counter("signatures_forgotten", "Signatures that made room for others", signatures.forgotten)?;
-        page.gauge("signatures", "Signatures that are remembered", signatures.held)
+        page.counter("dns_tcp_connections_refused", refused, tcp.connections_refused)
+    }
+
+    fn write_signatures(&self, page: &mut Page<'_>) -> fmt::Result {
+        let dnssec::Figures { held, made, given, forgotten } = self.signatures;
+        page.gauge("signatures", "Signatures that are remembered", held)?;
+        page.counter("signatures_made", "Signatures that were made", made)?;
+        page.counter("signatures_given", "Signatures that were given again", given)?;
+        page.counter("signatures_forgotten", "Signatures that made room for others", forgotten)
     }
 
     fn write_plan(&self, page: &mut Page<'_>) -> fmt::Result {

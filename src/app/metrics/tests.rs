@@ -26,6 +26,7 @@ fn figures() -> Figures {
         snapshot: Arc::new(Snapshot { generation: 7, plan: Arc::new(plan), health }),
         published: Moment(1_700_000_057_500),
         traffic: Traffic::default(),
+        signatures: crate::dnssec::Figures::default(),
         reloads: Reloads::since(started),
         probes: Vec::new(),
         void: Counts::default(),
@@ -108,7 +109,7 @@ fn queries_and_replies_are_told_by_transport() {
     let mut udp = Stats { queries: 10, silenced: 1, truncated: 2, ..Stats::default() };
     (udp.replies[0], udp.replies[3], udp.replies[9]) = (6, 2, 1);
     let tcp = Stats { queries: 3, connections: 2, connections_refused: 1, ..Stats::default() };
-    let samples = samples(Figures { traffic: Traffic { udp, tcp, ..Traffic::default() }, ..figures() });
+    let samples = samples(Figures { traffic: Traffic { udp, tcp }, ..figures() });
     assert_eq!(samples["windrose_dns_queries_total{transport=\"udp\"}"], 10.0);
     assert_eq!(samples["windrose_dns_queries_total{transport=\"tcp\"}"], 3.0);
     assert_eq!(samples["windrose_dns_replies_total{transport=\"udp\",rcode=\"NXDOMAIN\"}"], 2.0);
