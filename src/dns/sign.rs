@@ -31,8 +31,15 @@ pub struct Signed<'k> {
     pub keys: &'k Keyring,
     /// By the set they are of, counted through the answer and then the authority section.
     pub signatures: SmallVec<[(usize, Signature); 2]>,
-    /// Nothing was asked for but signatures: what they are of is left out of the answer section.
-    pub alone: bool,
+    /// Nothing was asked for but signatures.
+    only_signatures: bool,
+}
+
+impl Signed<'_> {
+    /// Whether the signatures of a set go without it: what is asked for is answered with those of a proof.
+    pub fn alone_in(&self, set: &RecordSet<'_>) -> bool {
+        self.only_signatures && set.rtype == rtype::NSEC
+    }
 }
 
 impl Signing {
@@ -69,7 +76,8 @@ impl Signing {
             })?;
             signatures.extend(made.into_iter().map(|signature| (number, signature)));
         }
-        Ok(Signed { keys, signatures, alone: qtype == rtype::RRSIG })
+        let only_signatures = qtype == rtype::RRSIG && answer.authority.is_empty();
+        Ok(Signed { keys, signatures, only_signatures })
     }
 }
 

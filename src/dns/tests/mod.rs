@@ -2,6 +2,7 @@
 //! A query for class CHAOS is refused by such a server as it is by any.
 
 mod client_subnet;
+mod signed;
 
 use std::sync::Arc;
 use std::time::Duration;

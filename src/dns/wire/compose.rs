@@ -94,16 +94,11 @@ impl<'b> Message<'b> {
     }
 
     fn put_sections(&mut self, answer: &Answer<'_>, signed: Option<&Signed<'_>>) -> Result<(), Full> {
-        let alone = signed.is_some_and(|signed| signed.alone);
         for (number, set) in answer.answer.iter().enumerate() {
-            if !alone {
-                self.counts[0] += self.put_set(set)?;
-            }
-            self.counts[0] += self.put_signatures(set, number, signed)?;
+            self.counts[0] += self.put_signed(set, number, signed)?;
         }
         for (number, set) in (answer.answer.len()..).zip(&answer.authority) {
-            self.counts[1] += self.put_set(set)?;
-            self.counts[1] += self.put_signatures(set, number, signed)?;
+            self.counts[1] += self.put_signed(set, number, signed)?;
         }
         // RFC 9471: a referral without its glue is not whole.
         let referral = answer.authority.iter().any(|set| set.rtype == rtype::NS);
@@ -117,14 +112,35 @@ impl<'b> Message<'b> {
         Ok(())
     }
 
+    /// Writes a set, which has this number, with its signatures: both or neither (RFC 4035 section 3.1.1).
+    #[inline]
+    fn put_signed(
+        &mut self,
+        set: &RecordSet<'_>,
+        number: usize,
+        signed: Option<&Signed<'_>>,
+    ) -> Result<u16, Full> {
+        let Some(signed) = signed else { return self.put_set(set) };
+        self.or_as_it_was(|message| {
+            let mut count = if signed.alone_in(set) { 0 } else { message.put_set(set)? };
+            count += message.put_signatures(set, number, signed)?;
+            Ok(count)
+        })
+    }
+
     /// Writes a whole set and says how many records that was, or leaves the message as it was.
     fn put_set(&mut self, set: &RecordSet<'_>) -> Result<u16, Full> {
+        self.or_as_it_was(|message| match (&set.owner, shape(set.rtype)) {
+            (Owner::Question, None) => message.put_plain(set),
+            _ => message.put_compressed(set),
+        })
+    }
+
+    /// Leaves the message as it was if something does not fit.
+    #[inline]
+    fn or_as_it_was(&mut self, put: impl FnOnce(&mut Self) -> Result<u16, Full>) -> Result<u16, Full> {
         let (at, names) = (self.at, self.names.as_ref().map_or(0, Names::used));
-        let put = match (&set.owner, shape(set.rtype)) {
-            (Owner::Question, None) => self.put_plain(set),
-            _ => self.put_compressed(set),
-        };
-        put.inspect_err(|Full| {
+        put(self).inspect_err(|Full| {
             self.at = at;
             if let Some(held) = &mut self.names {
                 held.forget(names);
@@ -167,16 +183,13 @@ impl<'b> Message<'b> {
         Ok(count)
     }
 
-    /// Writes the signatures of a set, which has this number: with it or not at all (RFC 4035 section 3.1.1), so what
-    /// does not fit makes the whole message not fit.
-    #[inline]
     fn put_signatures(
         &mut self,
         set: &RecordSet<'_>,
         number: usize,
-        signed: Option<&Signed<'_>>,
+        signed: &Signed<'_>,
     ) -> Result<u16, Full> {
-        let (Some(signed), Some(zone)) = (signed, set.signed) else { return Ok(0) };
+        let Some(zone) = set.signed else { return Ok(0) };
         let apex = signed.keys.zone(zone).apex();
         let mut count = 0;
         for (_, signature) in signed.signatures.iter().filter(|(of, _)| *of == number) {

@@ -64,6 +64,8 @@ pub mod rtype {
     pub const OPT: u16 = 41;
     /// A signature (RFC 4034).
     pub const RRSIG: u16 = 46;
+    /// What a name has, and which is the next one (RFC 4034).
+    pub const NSEC: u16 = 47;
     /// "This name does not exist", in proofs only (RFC 9824).
     pub const NXNAME: u16 = 128;
     /// A key exchange (RFC 2930).
