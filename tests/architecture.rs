@@ -27,7 +27,7 @@ const ROWS: &[Row] = &[
     Row("geo", Core, &["model"]),
     Row("dnssec", Core, &["model"]),
     Row("health", Core, &["geo", "model"]),
-    Row("spec", Core, &["geo", "health", "model"]),
+    Row("spec", Core, &["dnssec", "geo", "health", "model"]),
     Row("plan", Core, &["dnssec", "geo", "health", "model", "spec"]),
     Row("steering", Core, &["geo", "health", "model"]),
     Row("snapshot", Core, &["health", "plan"]),

@@ -54,6 +54,7 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
     }
 
     /// Proves that a name has no records of the type that was asked for, if a proof is wanted and can be had.
+    #[inline(never)]
     pub(super) fn deny_type(&mut self, node: Node<'s>, owner: Owner<'s>, ttl_max: u32) {
         let Some(zone) = node.signed().filter(|_| self.query.proof.wanted) else { return };
         let mut types = Types::of(node, self.published(node, zone), self);
@@ -66,6 +67,7 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
 
     /// Proves that a name does not exist, below an encloser that does. A validator takes that from the proof, so that
     /// the response code is only what it always was for those who ask for it.
+    #[inline(never)]
     pub(super) fn deny_name(&mut self, encloser: Node<'s>, owner: Owner<'s>) {
         let Proof { wanted, compact_ok, .. } = self.query.proof;
         let Some(zone) = encloser.signed().filter(|_| wanted) else { return };
@@ -84,6 +86,7 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
 
     /// What a signed zone says at a cut: the DS of the zone that is cut off, or that it has none, which is then
     /// taken as it comes.
+    #[inline(never)]
     pub(super) fn vouch_for_cut(&mut self, cut: Node<'s>) {
         let Some(zone) = cut.signed().filter(|_| self.query.proof.wanted) else { return };
         let owner = Owner::Name(cut.owner());

@@ -24,6 +24,7 @@ use crate::plan::zone::{Found, Node, Set, Zones};
 use crate::snapshot::Snapshot;
 
 /// Answers a query. The one path of every transport, explain, tests and simulation.
+#[inline(always)]
 pub fn answer<'s>(query: &Query<'_>, snapshot: &'s Snapshot, trace: &mut impl Trace) -> Answer<'s> {
     let mut answer = Answer::empty();
     let mut lookup = Lookup { query, snapshot, zones: &snapshot.plan.zones, trace, answer: &mut answer };
@@ -130,8 +131,8 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
     /// The records that the zone file has at a name, with a TTL of at most `ttl_max`.
     #[inline]
     pub(super) fn records(&mut self, node: Node<'s>, owner: Owner<'s>, ttl_max: u32) -> Next<'s> {
-        if let Some(zone) = node.signed()
-            && may_be_of_signing(self.query.qtype)
+        if may_be_of_signing(self.query.qtype)
+            && let Some(zone) = node.signed()
         {
             return self.records_of_signing(node, owner, zone);
         }
@@ -191,7 +192,7 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn give(&mut self, set: Set<'s>, node: Node<'s>, owner: Owner<'s>, ttl_max: u32) -> Next<'s> {
         self.answer.answer.push(stored(owner, set, ttl_max, node.signed()));
         if set.rtype == NS {
@@ -272,6 +273,7 @@ fn stored<'s>(owner: Owner<'s>, set: Set<'s>, ttl_max: u32, signed: Option<Signe
 }
 
 /// What ANY is answered with (RFC 8482 section 4.1): of the record sets that are `meant` the smallest.
+#[inline(never)]
 fn smallest<'s>(node: Node<'s>, meant: impl Fn(u16) -> bool) -> Option<Set<'s>> {
     let is_signed = node.signed().is_some();
     let sets = node.sets().filter(|set| meant(set.rtype) && !(is_signed && is_of_signing(set.rtype)));

@@ -105,13 +105,28 @@ impl Responder {
                 let opt = self.opt(&request, answer.scope, answer.ede);
                 let limit = self.limit(&request, transport, out.len());
                 let out = &mut out[..limit];
-                let to_sign = proof.wanted || qtype == rtype::RRSIG;
-                let signed = to_sign.then(|| self.signing.sign(&answer, (name, qtype), keys, now));
-                Some(match signed.transpose() {
-                    Ok(signed) => compose::answer(&request, &answer, signed.as_ref(), opt.as_ref(), out),
-                    Err(Unsigned) => compose::fault(&request, rcode::SERVFAIL, opt.as_ref(), out),
-                })
+                if !keys.is_empty() && (proof.wanted || qtype == rtype::RRSIG) {
+                    return Some(self.sign(&request, &answer, opt.as_ref(), keys, now, out));
+                }
+                Some(compose::answer(&request, &answer, opt.as_ref(), out))
             }
+        }
+    }
+
+    /// Writes an answer with its signatures.
+    #[inline(never)]
+    fn sign(
+        &self,
+        request: &Request<'_>,
+        answer: &Answer<'_>,
+        opt: Option<&Opt<'_>>,
+        keys: &Keyring,
+        now: Seconds,
+        out: &mut [u8],
+    ) -> Reply {
+        match self.signing.sign(answer, (request.name(), request.qtype()), keys, now) {
+            Ok(signed) => compose::signed_answer(request, answer, &signed, opt, out),
+            Err(Unsigned) => compose::fault(request, rcode::SERVFAIL, opt, out),
         }
     }
 

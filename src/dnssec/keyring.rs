@@ -8,6 +8,7 @@
 //! A zone that is signed is never without a signature: when the last key that could sign has reached its end and none
 //! has followed it, it goes on, is shown, and the epoch says so. That is for a server at work; none starts like that.
 
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -16,9 +17,23 @@ use crate::dnssec::key::{Algorithm, Role, SharedKey};
 use crate::dnssec::timing::Seconds;
 use crate::model::Name;
 
-/// A signed zone: an index into [`Keyring`].
+/// A signed zone: its place in [`Keyring`], from 1. Two octets, because each record set of an answer has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SignedId(pub u32);
+pub struct SignedId(pub(super) NonZeroU16);
+
+impl SignedId {
+    /// Signed zones at most.
+    pub const MAX: usize = u16::MAX as usize;
+
+    fn at(index: usize) -> Option<Self> {
+        u16::try_from(index + 1).ok().and_then(NonZeroU16::new).map(Self)
+    }
+
+    #[inline]
+    fn index(self) -> usize {
+        usize::from(self.0.get()) - 1
+    }
+}
 
 /// The keys of all signed zones.
 #[derive(Debug, Default)]
@@ -93,7 +108,7 @@ pub enum CannotSign {
 pub(super) type Signers = SmallVec<[SharedKey; 1]>;
 
 impl Keyring {
-    /// The keyring of these zones.
+    /// The keyring of these zones; [`SignedId::MAX`] of them at most.
     pub fn new(policy: Policy, zones: Vec<ZoneKeys>) -> Self {
         Self { policy, zones }
     }
@@ -101,12 +116,18 @@ impl Keyring {
     /// The keys of a zone.
     #[inline]
     pub fn zone(&self, id: SignedId) -> &ZoneKeys {
-        &self.zones[id.0 as usize]
+        &self.zones[id.index()]
+    }
+
+    /// Whether no zone is signed.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.zones.is_empty()
     }
 
     /// The keys of all signed zones.
     pub fn zones(&self) -> impl Iterator<Item = (SignedId, &ZoneKeys)> {
-        self.zones.iter().enumerate().map(|(index, zone)| (SignedId(index as u32), zone))
+        (0..).map_while(SignedId::at).zip(&self.zones)
     }
 }
 

@@ -197,7 +197,7 @@ mod tests {
         rng: SystemRandom,
     }
 
-    const ZONE: SignedId = SignedId(0);
+    const ZONE: SignedId = SignedId(std::num::NonZeroU16::MIN);
     const HOUR: u64 = 3600;
     const DAY: u64 = 24 * HOUR;
     const START: u64 = 1_795_272_815;

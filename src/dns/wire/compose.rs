@@ -44,9 +44,25 @@ pub struct Reply {
     pub truncated: bool,
 }
 
-/// Writes the answer to a query, and its signatures if there are any. The length of `out` is the most that the reply
-/// may take; at least 512.
-pub fn answer(
+/// Writes the answer to a query. The length of `out` is the most that the reply may take; at least 512.
+pub fn answer(request: &Request<'_>, answer: &Answer<'_>, opt: Option<&Opt<'_>>, out: &mut [u8]) -> Reply {
+    write(request, answer, None, opt, out)
+}
+
+/// The same, with its signatures. It is a function of its own so that the former need not look for any.
+#[inline(never)]
+pub fn signed_answer(
+    request: &Request<'_>,
+    answer: &Answer<'_>,
+    signed: &Signed<'_>,
+    opt: Option<&Opt<'_>>,
+    out: &mut [u8],
+) -> Reply {
+    write(request, answer, Some(signed), opt, out)
+}
+
+#[inline(always)]
+fn write(
     request: &Request<'_>,
     answer: &Answer<'_>,
     signed: Option<&Signed<'_>>,
@@ -93,6 +109,7 @@ impl<'b> Message<'b> {
         Self { out, at, end, counts: [0; 3], names: None }
     }
 
+    #[inline(always)]
     fn put_sections(&mut self, answer: &Answer<'_>, signed: Option<&Signed<'_>>) -> Result<(), Full> {
         for (number, set) in answer.answer.iter().enumerate() {
             self.counts[0] += self.put_signed(set, number, signed)?;
@@ -489,7 +506,7 @@ mod tests {
         let opt =
             Opt { payload: 1232, dnssec_ok: false, compact_ok: false, subnet: None, nsid: None, ede: None };
         let mut out = vec![0; limit];
-        let reply = super::answer(&request, answer, None, edns.then_some(&opt), &mut out);
+        let reply = super::answer(&request, answer, edns.then_some(&opt), &mut out);
         out.truncate(reply.length);
         (reply, out)
     }
@@ -598,7 +615,7 @@ mod tests {
             ede: Some(Ede { code: 1, text }),
         };
         let mut out = [0; SMALLEST_LIMIT];
-        let reply = super::answer(&request, &empty(), None, Some(&opt), &mut out);
+        let reply = super::answer(&request, &empty(), Some(&opt), &mut out);
         assert!(Message::from_vec(&out[..reply.length]).is_ok());
     }
 

@@ -195,7 +195,7 @@ impl Builder {
         let base = self.zones.slots.len() as u32;
         let zone = self.zones.zones.len() as u32;
         let (negative_ttl, parent_side) = (negative_ttl(gathered), Link::NONE);
-        self.zones.zones.push(Zone { apex: base, negative_ttl, parent_side, signed: Link::NONE });
+        self.zones.zones.push(Zone { apex: base, negative_ttl, parent_side, signed: None });
         self.zones.arena.reserve(octets);
         self.zones.slots.reserve(gathered.owners.len());
         self.reserve_table(gathered.owners.len());

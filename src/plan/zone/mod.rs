@@ -102,10 +102,10 @@ impl Zones {
 
     /// Signs zones, by their apexes, and no others.
     pub fn sign<'k>(&mut self, signed: impl Iterator<Item = (&'k [u8], SignedId)>) {
-        self.zones.iter_mut().for_each(|zone| zone.signed = Link::NONE);
+        self.zones.iter_mut().for_each(|zone| zone.signed = None);
         for (apex, id) in signed {
             if let Some(index) = self.exact(apex).filter(|node| node.is_apex()).map(|node| node.slot.zone) {
-                self.zones[index as usize].signed = Link(id.0);
+                self.zones[index as usize].signed = Some(id);
             }
         }
     }
@@ -240,7 +240,7 @@ impl<'z> Node<'z> {
     /// Whose keys sign its records, if its zone is signed.
     #[inline]
     pub fn signed(self) -> Option<SignedId> {
-        self.zone().signed.get().map(SignedId)
+        self.zone().signed
     }
 
     #[inline]
@@ -325,7 +325,7 @@ struct Zone {
     apex: u32,
     negative_ttl: u32,
     parent_side: Link,
-    signed: Link,
+    signed: Option<SignedId>,
 }
 
 /// A number, or none, in four bytes.

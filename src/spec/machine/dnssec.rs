@@ -12,6 +12,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::{DAY, HOUR, MINUTE, plain};
+use crate::dnssec::SignedId;
 use crate::model::Name;
 use crate::spec::reader::{ListOf, Problem, TEXT, Table, Time, Whole, Written, key};
 
@@ -57,9 +58,14 @@ pub(super) fn dnssec(table: &mut Table<'_>) -> Dnssec {
     let skew = key("skew", "How far the clocks of others may be behind: signatures begin so much earlier.");
     let key_ttl = key("key_ttl", "TTL of DNSKEY, CDS and CDNSKEY records.");
     let signatures = key("signatures", "Signatures that are remembered at most, of about 105 bytes each.");
+    let written_zones = table.optional(zones.or(NO_ZONES), ListOf::any(ZONE));
+    if let Some(zones) = written_zones.as_ref().filter(|zones| zones.value.len() > SignedId::MAX) {
+        let problem = Problem::new("too-many-zones", format!("{} zones are to be signed", zones.value.len()));
+        table.error(zones.span.clone(), problem.hint(format!("{} can be at most", SignedId::MAX)));
+    }
     let written_refresh = table.optional(refresh.or("2d"), Time::within(HOUR..=MONTHS));
     let read = Dnssec {
-        zones: table.optional(zones.or(NO_ZONES), ListOf::any(ZONE)).map_or(default.zones, plain),
+        zones: written_zones.map_or(default.zones, plain),
         keys: table.defaulted(keys, TEXT, default.keys),
         validity: table.defaulted(validity, Time::within(2 * HOUR..=MONTHS), default.validity),
         refresh: written_refresh.as_ref().map_or(default.refresh, |refresh| refresh.value),
