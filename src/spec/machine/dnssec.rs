@@ -126,6 +126,16 @@ mod tests {
     }
 
     #[test]
+    fn no_more_zones_are_signed_than_have_a_number() {
+        let of = |count: usize| {
+            let zones: Vec<String> = (0..count).map(|number| format!("\"z{number}\"")).collect();
+            read(&format!("[dnssec]\nzones = [{}]\n", zones.join(", "))).1
+        };
+        assert_eq!(of(SignedId::MAX), [] as [&str; 0]);
+        assert_eq!(of(SignedId::MAX + 1), ["too-many-zones"]);
+    }
+
+    #[test]
     fn a_signature_is_used_before_it_is_made_anew() {
         assert_eq!(read("[dnssec]\nvalidity = \"2d\"\n").1, ["refresh-too-long"]);
         assert_eq!(read("[dnssec]\nvalidity = \"3d\"\nrefresh = \"2d\"\n").1, [] as [&str; 0]);
