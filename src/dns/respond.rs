@@ -150,8 +150,7 @@ impl Responder {
         let scoped = |subnet: parse::Subnet| (subnet, if subnet.source == 0 { 0 } else { scope });
         Some(Opt {
             payload: self.udp_payload,
-            dnssec_ok: edns.dnssec_ok,
-            compact_ok: edns.compact_ok,
+            flags: edns.flags,
             subnet: edns.subnet.map(scoped),
             nsid: edns.nsid.then_some(&*self.nsid),
             ede,

@@ -11,7 +11,7 @@
 
 use super::names::Names;
 use super::parse::{Request, Subnet};
-use super::{CLASS_IN, HEADER, edns_flag, flag, option, rtype};
+use super::{CLASS_IN, HEADER, flag, option, rtype};
 use crate::answer::{Answer, Data, Ede, Owner, RecordSet};
 use crate::dns::sign::Signed;
 use crate::dnssec::Signature;
@@ -21,10 +21,8 @@ use crate::dnssec::Signature;
 pub struct Opt<'s> {
     /// The largest UDP query that we take.
     pub payload: u16,
-    /// DNSSEC OK, as in the query.
-    pub dnssec_ok: bool,
-    /// Compact Answers OK, as in the query (RFC 9824 section 5.1).
-    pub compact_ok: bool,
+    /// As in the query: DNSSEC OK, and Compact Answers OK (RFC 9824 section 5.1).
+    pub flags: u8,
     /// The client subnet as it was told, and the scope prefix of the answer.
     pub subnet: Option<(Subnet, u8)>,
     /// Who answers, if that was asked.
@@ -329,9 +327,7 @@ impl Opt<'_> {
         out.put(&[0]);
         out.put(&rtype::OPT.to_be_bytes());
         out.put(&self.payload.to_be_bytes());
-        let dnssec_ok = if self.dnssec_ok { edns_flag::DNSSEC_OK } else { 0 };
-        let compact_ok = if self.compact_ok { edns_flag::COMPACT_OK } else { 0 };
-        out.put(&[extended_rcode, 0, dnssec_ok | compact_ok, 0]);
+        out.put(&[extended_rcode, 0, self.flags, 0]);
         out.put(&options.to_be_bytes());
         if let Some((subnet, scope)) = self.subnet {
             out.put_option_head(option::CLIENT_SUBNET, 4 + subnet.octets().len());
@@ -503,8 +499,7 @@ mod tests {
     fn compose(packet: &[u8], answer: &Answer<'_>, limit: usize) -> (Reply, Vec<u8>) {
         let Parsed::Query(request) = parse(packet, true) else { panic!("a query") };
         let edns = request.edns.is_some();
-        let opt =
-            Opt { payload: 1232, dnssec_ok: false, compact_ok: false, subnet: None, nsid: None, ede: None };
+        let opt = Opt { payload: 1232, flags: 0, subnet: None, nsid: None, ede: None };
         let mut out = vec![0; limit];
         let reply = super::answer(&request, answer, edns.then_some(&opt), &mut out);
         out.truncate(reply.length);
@@ -608,8 +603,7 @@ mod tests {
         let text: &'static str = "x".repeat(1000).leak();
         let opt = Opt {
             payload: 1232,
-            compact_ok: true,
-            dnssec_ok: true,
+            flags: 0xC0,
             subnet: Some((subnet, 128)),
             nsid: Some(&[b'n'; NSID_MAX]),
             ede: Some(Ede { code: 1, text }),

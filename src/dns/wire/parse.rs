@@ -57,10 +57,8 @@ pub struct Edns {
     pub payload: u16,
     /// 0 is the only version there is.
     pub version: u8,
-    /// DNSSEC OK.
-    pub dnssec_ok: bool,
-    /// Compact Answers OK (RFC 9824), which means nothing without the former.
-    pub compact_ok: bool,
+    /// DNSSEC OK, and with it perhaps Compact Answers OK ([`edns_flag`]).
+    pub flags: u8,
     /// On whose behalf it asks.
     pub subnet: Option<Subnet>,
     /// It wants to know who answers.
@@ -107,9 +105,9 @@ impl<'p> Request<'p> {
 impl Request<'_> {
     /// What it wants to be proven.
     pub fn proof(&self, now: Seconds) -> Proof {
-        let flags = |edns: &Edns| (edns.dnssec_ok, edns.compact_ok);
-        let (wanted, compact_ok) = self.edns.as_ref().map_or((false, false), flags);
-        Proof { wanted, compact_ok, now }
+        let flags = self.edns.as_ref().map_or(0, |edns| edns.flags);
+        let is_set = |flag| flags & flag != 0;
+        Proof { wanted: is_set(edns_flag::DNSSEC_OK), compact_ok: is_set(edns_flag::COMPACT_OK), now }
     }
 }
 
@@ -274,9 +272,9 @@ impl Record<'_> {
     /// The fixed part of an OPT record: RFC 6891 section 6.1.3.
     fn edns(&self) -> Edns {
         let [_, version, high_flags, _] = self.ttl;
-        let dnssec_ok = high_flags & edns_flag::DNSSEC_OK != 0;
-        let compact_ok = dnssec_ok && high_flags & edns_flag::COMPACT_OK != 0;
-        Edns { payload: self.class, version, dnssec_ok, compact_ok, subnet: None, nsid: false }
+        // Compact Answers OK, which is the bit below DNSSEC OK, means nothing without it.
+        let flags = high_flags & (edns_flag::DNSSEC_OK | high_flags >> 1 & edns_flag::COMPACT_OK);
+        Edns { payload: self.class, version, flags, subnet: None, nsid: false }
     }
 }
 
@@ -490,7 +488,7 @@ mod tests {
         let options = [option(10, b"cookie"), option(3, b"ignored"), option(65001, &[])].concat();
         let packet = with_record(query("a.example", A), &[0], rtype::OPT, 4096, [0xFF, 0, 0x80, 0], &options);
         let expected =
-            Edns { payload: 4096, version: 0, dnssec_ok: true, compact_ok: false, subnet: None, nsid: true };
+            Edns { payload: 4096, version: 0, flags: edns_flag::DNSSEC_OK, subnet: None, nsid: true };
         assert_eq!(edns(&packet), expected);
         let beyond = with_edns(query("a.example", A), 1232, &[0, 10, 0, 9, 1]);
         assert_eq!(fault(&beyond), rcode::FORMERR);
