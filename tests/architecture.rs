@@ -40,7 +40,7 @@ const ROWS: &[Row] = &[
     ),
     Row("telemetry", Edge, &["model"]),
     Row("load", Edge, &["dnssec", "geo", "model", "plan", "spec"]),
-    Row("dns", Edge, &["answer", "dnssec", "geo", "plan", "snapshot"]),
+    Row("dns", Edge, &["answer", "dnssec", "geo", "plan", "snapshot", "spec"]),
     Row("probe", Edge, &["health", "model", "telemetry"]),
     Row("fleet", Edge, &["health", "model", "telemetry"]),
     Row("control", Edge, &["health"]),

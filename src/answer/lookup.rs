@@ -231,7 +231,9 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
         }
         let data = Data::Made([&[0, target.len() as u8], &*target].concat().into());
         self.answer.answer.push(RecordSet { owner, rtype: CNAME, ttl: dname.ttl, data, signed: None });
-        (!self.been_at(&target)).then_some(Owner::Made(target))
+        // The CNAME is what was asked for, or is enough of an answer.
+        let followed = !matches!(self.query.qtype, CNAME | ANY);
+        (followed && !self.been_at(&target)).then_some(Owner::Made(target))
     }
 
     /// A referral: the servers of the zone that is cut off here, and their addresses as far as this zone

@@ -35,6 +35,7 @@ use crate::app::watch::Told;
 use crate::app::{Failure, Ready, explain, site, status};
 use crate::control::{self, Call, Happened, Refused, Reply, Request};
 use crate::dns;
+use crate::dns::cookies::Secrets;
 use crate::fleet::Digest;
 use crate::keeper::Event;
 use crate::load::{Held, Site, StateFile};
@@ -61,7 +62,7 @@ async fn serve(config: Option<&Path>) -> Result<(), Failure> {
     };
     let Start { ready: Ready { plan, databases, .. }, version, watch, bundles } = start;
     databases.summaries(SystemTime::now()).iter().for_each(|database| info!("geo: {database}"));
-    let bound = dns::Bound::bind(dns_config(&site, &name)).map_err(failed("cannot listen"))?;
+    let bound = dns::Bound::bind(dns_config(&site, &name)?).map_err(failed("cannot listen"))?;
     let state = StateFile::new(&site.state, "health");
     let saved = persist::read(&state);
     let listening = if saved.is_some() { Listening::now() } else { Listening::settling(&site) };
@@ -453,10 +454,10 @@ async fn open_metrics(address: SocketAddr, calls: mpsc::Sender<Call>) {
     }
 }
 
-fn dns_config(site: &Site, name: &str) -> dns::Config {
+fn dns_config(site: &Site, name: &str) -> Result<dns::Config, Failure> {
     let settings = &site.machine.dns;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    dns::Config {
+    Ok(dns::Config {
         listen: settings.listen.clone(),
         workers: if settings.workers == 0 { cores } else { settings.workers },
         client_subnet: settings.client_subnet,
@@ -464,11 +465,27 @@ fn dns_config(site: &Site, name: &str) -> dns::Config {
         udp_payload: settings.udp_payload,
         tcp_connections: settings.tcp_connections,
         tcp_connections_per_client: settings.tcp_connections_per_client,
+        tcp_connections_per_prefix: settings.tcp_connections_per_prefix,
         tcp_idle: settings.tcp_idle,
         tcp_write: settings.tcp_write,
         signatures: site.machine.dnssec.signatures,
         name: name.to_owned(),
-    }
+        cookies: cookies(site)?,
+        chaos: dns::Chaos { version: settings.chaos_version.clone(), name: settings.chaos_name.clone() },
+        limits: site.machine.limits.clone(),
+    })
+}
+
+/// Secrets that cannot be read would break cookies of an anycast set on this machine alone, where it is hard to find.
+fn cookies(site: &Site) -> Result<Option<Secrets>, Failure> {
+    let settings = &site.machine.dns;
+    let Some(file) = settings.cookie_secrets.as_ref().filter(|_| settings.cookies) else {
+        return Ok(settings.cookies.then(Secrets::drawn).flatten());
+    };
+    let path = site.beside(file);
+    let text = std::fs::read_to_string(&path).map_err(|error| error.to_string());
+    let read = text.and_then(|text| Secrets::read(&text));
+    read.map(Some).map_err(|error| Failure::Failed(format!("no secrets in {}: {error}", path.display())))
 }
 
 /// Of diagnostics in words the first error, and where it is.

@@ -12,7 +12,9 @@
 mod admission;
 mod believed;
 mod bind;
+pub mod cookies;
 mod draw;
+mod limits;
 mod peer;
 pub mod respond;
 mod running;
@@ -30,8 +32,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::spec::Limits;
+
 pub use bind::Bound;
 pub use draw::Draws;
+pub use limits::Counted;
 pub use running::Running;
 pub use stats::{Stats, Traffic};
 
@@ -52,6 +57,8 @@ pub struct Config {
     pub tcp_connections: usize,
     /// Connections from one address (IPv6: one /64) at most; more are closed as they come.
     pub tcp_connections_per_client: usize,
+    /// Connections from one network, as [`Limits`] has it, at most; more are closed as they come.
+    pub tcp_connections_per_prefix: usize,
     /// A connection that does not complete a query for this long is closed.
     pub tcp_idle: Duration,
     /// A client that does not take its answer this long is cut off.
@@ -60,4 +67,19 @@ pub struct Config {
     pub signatures: usize,
     /// Name for NSID (RFC 5001).
     pub name: String,
+    /// What cookies are made with (RFC 7873); `None`: the option is passed over.
+    pub cookies: Option<cookies::Secrets>,
+    /// What is told of the server itself, in class CHAOS (RFC 4892).
+    pub chaos: Chaos,
+    /// What keeps floods from doing harm.
+    pub limits: Limits,
+}
+
+/// What is told to those who ask for it in class CHAOS; `None`: the question is refused.
+#[derive(Clone, Debug, Default)]
+pub struct Chaos {
+    /// `version.bind` and `version.server`.
+    pub version: Option<String>,
+    /// `id.server` and `hostname.bind`.
+    pub name: Option<String>,
 }

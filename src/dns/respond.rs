@@ -2,11 +2,16 @@
 //! can drive without a socket.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
+use super::Chaos;
 use super::believed::Believed;
+use super::cookies::{Cookie, Secrets, Whole};
+use super::limits::{Kind, Limiter, Rules, Verdict, can_be_answered};
 use super::sign::Signing;
 use super::wire::compose::{self, NSID_MAX, Opt, SMALLEST_LIMIT};
-use super::wire::parse::{self, Parsed, Request};
+use super::wire::parse::{self, Fault, Parsed, Request};
 use super::wire::{rcode, rtype};
 use crate::answer::{self, Answer, Ede, Query};
 use crate::dnssec::{Figures, Keyring, Seconds, Unsigned};
@@ -45,6 +50,21 @@ pub struct Responder {
     udp_payload: u16,
     nsid: Box<[u8]>,
     signing: Signing,
+    cookies: Option<Secrets>,
+    chaos: Chaos,
+    /// How long a connection is kept, in the unit of RFC 7828: tenths of a second.
+    keepalive: u16,
+    rules: Arc<Rules>,
+}
+
+/// What a cookie came to.
+#[derive(Clone, Copy)]
+struct Checked {
+    cookie: Whole,
+    /// The client has the address that it says it has.
+    good: bool,
+    /// It said something that does not hold.
+    wrong: bool,
 }
 
 impl Responder {
@@ -56,7 +76,21 @@ impl Responder {
             udp_payload: config.udp_payload.max(SMALLEST_LIMIT as u16),
             nsid: nsid[..nsid.len().min(NSID_MAX)].into(),
             signing: Signing::new(config.signatures),
+            cookies: config.cookies.clone(),
+            chaos: config.chaos.clone(),
+            keepalive: tenths(config.tcp_idle),
+            rules: Arc::new(Rules::new(&config.limits, config.workers)),
         }
+    }
+
+    /// What a thread that answers datagrams keeps.
+    pub(super) fn limiter(&self) -> Limiter {
+        Limiter::new(Arc::clone(&self.rules))
+    }
+
+    /// What is limited.
+    pub(super) fn rules(&self) -> &Arc<Rules> {
+        &self.rules
     }
 
     /// The largest UDP reply: how long `out` must be.
@@ -70,11 +104,24 @@ impl Responder {
     }
 
     /// Writes the reply to a packet to the start of `out`; `None`: it gets none. `out` has [`Self::udp_payload`] octets
-    /// at least.
+    /// at least. Nothing limits how many there are.
     #[inline]
     pub fn respond(&self, arrival: Arrival<'_>, snapshot: &Snapshot, out: &mut [u8]) -> Option<Reply> {
         let answer = |query: &Query<'_>| answer::answer(query, snapshot, &mut ());
         self.respond_by(answer, &snapshot.plan.keys, arrival, out)
+    }
+
+    /// As [`Self::respond`] over UDP, within limits.
+    #[inline]
+    pub(super) fn respond_to_datagram(
+        &self,
+        limiter: &mut Limiter,
+        arrival: Arrival<'_>,
+        snapshot: &Snapshot,
+        out: &mut [u8],
+    ) -> Option<Reply> {
+        let answer = |query: &Query<'_>| answer::answer(query, snapshot, &mut ());
+        self.reply(answer, &snapshot.plan.keys, &arrival, Some(limiter), out)
     }
 
     /// As [`Self::respond`], with something else that knows the answers, which are signed with these keys.
@@ -85,30 +132,60 @@ impl Responder {
         arrival: Arrival<'_>,
         out: &mut [u8],
     ) -> Option<Reply> {
-        let Arrival { packet, client, transport, draw, now } = arrival;
-        // A datagram from port 0 cannot be answered.
-        if client.port() == 0 {
+        self.reply(answer, keys, &arrival, None, out)
+    }
+
+    fn reply<'s>(
+        &self,
+        answer: impl FnOnce(&Query<'_>) -> Answer<'s>,
+        keys: &Keyring,
+        arrival: &Arrival<'_>,
+        mut limiter: Option<&mut Limiter>,
+        out: &mut [u8],
+    ) -> Option<Reply> {
+        let &Arrival { packet, client, transport, draw, now } = arrival;
+        let reachable = transport != Transport::Udp || can_be_answered(client);
+        if !reachable || !self.rules.serve(client.ip()) {
             return None;
         }
         match parse::parse(packet, self.believed.includes(&client)) {
             Parsed::Silence => None,
-            Parsed::Fault(request, fault) => {
-                let opt = self.opt(&request, 0, fault.ede);
-                let limit = self.limit(&request, transport, out.len());
-                Some(compose::fault(&request, fault.rcode, opt.as_ref(), &mut out[..limit]))
-            }
+            Parsed::Fault(request, fault) => self.reply_to_fault(&request, fault, arrival, limiter, out),
+            Parsed::Cookies(request) => self.reply_to_cookie(&request, arrival, limiter, out),
+            Parsed::Chaos(request) => self.reply_about_us(&request, arrival, limiter, out),
             Parsed::Query(request) => {
                 let (name, qtype) = (request.name(), request.qtype());
                 let proof = request.proof(now);
                 let query = Query { name, qtype, client: request.client(client.ip()), draw, proof };
                 let answer = answer(&query);
-                let opt = self.opt(&request, answer.scope, answer.ede);
+                let checked = self.check(&request, arrival);
                 let limit = self.limit(&request, transport, out.len());
+                let opt = self.opt(&request, checked, transport, answer.scope, answer.ede);
                 let out = &mut out[..limit];
-                if !keys.is_empty() && (proof.wanted || qtype == rtype::RRSIG) {
-                    return Some(self.sign(&request, &answer, opt.as_ref(), keys, now, out));
+                limiter = limiter.filter(|_| !checked.is_some_and(|checked| checked.good));
+                if let Some(limiter) = &mut limiter {
+                    match limiter.judge(Kind::of(&answer), client.ip(), draw) {
+                        Verdict::Drop => return None,
+                        // Whoever speaks cookies learns ours now, and may ask again at once.
+                        Verdict::Slip if checked.is_some() => {
+                            return Some(compose::fault(&request, rcode::BADCOOKIE, opt.as_ref(), out));
+                        }
+                        Verdict::Slip => return Some(compose::truncated(&request, opt.as_ref(), out)),
+                        Verdict::Pass => {}
+                    }
                 }
-                Some(compose::answer(&request, &answer, opt.as_ref(), out))
+                let reply = if !keys.is_empty() && (proof.wanted || qtype == rtype::RRSIG) {
+                    self.sign(&request, &answer, opt.as_ref(), keys, now, out)
+                } else {
+                    compose::answer(&request, &answer, opt.as_ref(), out)
+                };
+                match limiter {
+                    Some(limiter) if reply.length > self.rules.reply_max(packet.len()) => {
+                        limiter.counted.shrunk += 1;
+                        Some(compose::truncated(&request, opt.as_ref(), out))
+                    }
+                    _ => Some(reply),
+                }
             }
         }
     }
@@ -130,6 +207,88 @@ impl Responder {
         }
     }
 
+    /// A mistake is told, as far as the budget for such goes.
+    #[cold]
+    fn reply_to_fault(
+        &self,
+        request: &Request<'_>,
+        fault: Fault,
+        arrival: &Arrival<'_>,
+        limiter: Option<&mut Limiter>,
+        out: &mut [u8],
+    ) -> Option<Reply> {
+        let checked = self.check(request, arrival);
+        let proven = checked.is_some_and(|checked| checked.good);
+        if let Some(limiter) = limiter.filter(|_| !proven)
+            && limiter.judge(Kind::Error, arrival.client.ip(), arrival.draw) != Verdict::Pass
+        {
+            return None;
+        }
+        let opt = self.opt(request, checked, arrival.transport, 0, fault.ede);
+        let limit = self.limit(request, arrival.transport, out.len());
+        Some(compose::fault(request, fault.rcode, opt.as_ref(), &mut out[..limit]))
+    }
+
+    /// RFC 7873 section 5.4: a cookie for a cookie. It is no larger than what was sent, so that nothing limits it.
+    fn reply_to_cookie(
+        &self,
+        request: &Request<'_>,
+        arrival: &Arrival<'_>,
+        limiter: Option<&mut Limiter>,
+        out: &mut [u8],
+    ) -> Option<Reply> {
+        let Some(checked) = self.check(request, arrival) else {
+            return self.reply_to_fault(request, Fault::FORMERR, arrival, limiter, out);
+        };
+        let rcode = if checked.wrong { rcode::BADCOOKIE } else { rcode::NOERROR };
+        let opt = self.opt(request, Some(checked), arrival.transport, 0, None);
+        let limit = self.limit(request, arrival.transport, out.len());
+        Some(compose::fault(request, rcode, opt.as_ref(), &mut out[..limit]))
+    }
+
+    /// RFC 4892: what the operator lets us tell of ourselves; any other question is refused.
+    #[cold]
+    fn reply_about_us(
+        &self,
+        request: &Request<'_>,
+        arrival: &Arrival<'_>,
+        limiter: Option<&mut Limiter>,
+        out: &mut [u8],
+    ) -> Option<Reply> {
+        let text = self.chaos_text(request);
+        let Some(text) = text.filter(|_| matches!(request.qtype(), rtype::TXT | rtype::ANY)) else {
+            return self.reply_to_fault(request, Fault::REFUSED, arrival, limiter, out);
+        };
+        let checked = self.check(request, arrival);
+        let opt = self.opt(request, checked, arrival.transport, 0, None);
+        let limit = self.limit(request, arrival.transport, out.len());
+        Some(compose::chaos(request, text, opt.as_ref(), &mut out[..limit]))
+    }
+
+    fn chaos_text(&self, request: &Request<'_>) -> Option<&str> {
+        let asked = |name: &[u8]| request.name().eq_ignore_ascii_case(name);
+        let Chaos { version, name } = &self.chaos;
+        if asked(b"\x07version\x04bind\0") || asked(b"\x07version\x06server\0") {
+            version.as_deref()
+        } else if asked(b"\x02id\x06server\0") || asked(b"\x08hostname\x04bind\0") {
+            name.as_deref()
+        } else {
+            None
+        }
+    }
+
+    /// What the cookie of a client that sent one comes to.
+    #[inline]
+    fn check(&self, request: &Request<'_>, arrival: &Arrival<'_>) -> Option<Checked> {
+        let told = request.edns.as_ref()?.cookie.as_ref()?;
+        self.check_cookie(told, arrival)
+    }
+
+    fn check_cookie(&self, told: &Cookie, arrival: &Arrival<'_>) -> Option<Checked> {
+        let (cookie, good) = self.cookies.as_ref()?.answer(told, arrival.client.ip(), arrival.now.0 as u32);
+        Some(Checked { cookie, good, wrong: told.has_server && !good })
+    }
+
     /// The most octets that the reply may take.
     fn limit(&self, request: &Request<'_>, transport: Transport, room: usize) -> usize {
         let allowed = match (transport, &request.edns) {
@@ -143,7 +302,14 @@ impl Responder {
     }
 
     /// An OPT record for a client that sent one.
-    fn opt(&self, request: &Request<'_>, scope: u8, ede: Option<Ede>) -> Option<Opt<'_>> {
+    fn opt(
+        &self,
+        request: &Request<'_>,
+        checked: Option<Checked>,
+        transport: Transport,
+        scope: u8,
+        ede: Option<Ede>,
+    ) -> Option<Opt<'_>> {
         let edns = request.edns.as_ref()?;
         // A client that tells nothing of itself is answered for where it stands; that holds for no one else,
         // but there is no subnet that a scope could speak of (RFC 7871 section 7.2.1).
@@ -153,9 +319,16 @@ impl Responder {
             flags: edns.flags,
             subnet: edns.subnet.map(scoped),
             nsid: edns.nsid.then_some(&*self.nsid),
+            cookie: checked.map(|checked| checked.cookie),
+            keepalive: (edns.keepalive && transport == Transport::Tcp).then_some(self.keepalive),
             ede,
         })
     }
+}
+
+/// In tenths of a second, as far as 16 bits go.
+fn tenths(time: Duration) -> u16 {
+    u16::try_from(time.as_millis() / 100).unwrap_or(u16::MAX)
 }
 
 #[cfg(test)]
@@ -172,7 +345,7 @@ mod tests {
     use crate::dns::Config;
     use crate::dns::tests::*;
 
-    /// Answers everything with one address, and checks what it is asked.
+    /// Answers everything with one address, and checks what it is arrival.
     fn one_address(query: &Query<'_>) -> Answer<'static> {
         assert!(query.name.ends_with(&[0]) && query.name.len() <= 255);
         Answer {

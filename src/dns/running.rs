@@ -47,7 +47,12 @@ impl Bound {
         let service = Arc::new(Service {
             responder: Arc::clone(&responder),
             cell: Arc::clone(&cell),
-            admission: Arc::new(Admission::new(config.tcp_connections, config.tcp_connections_per_client)),
+            admission: Arc::new(Admission::new(
+                config.tcp_connections,
+                config.tcp_connections_per_client,
+                config.tcp_connections_per_prefix,
+                Arc::clone(responder.rules()),
+            )),
             idle: config.tcp_idle,
             write: config.tcp_write,
             tally: Arc::default(),

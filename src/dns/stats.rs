@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::limits::Counted;
 use super::respond::Reply;
 use super::wire::rcode;
 
@@ -13,7 +14,7 @@ pub struct Stats {
     pub queries: u64,
     /// Replies, by response code: index 0 to 15, and the last for all that EDNS extends (BADVERS).
     pub replies: [u64; Stats::RCODES],
-    /// What got no reply: runts and responses.
+    /// What got no reply: runts, responses, those who are not served, and what limits dropped.
     pub silenced: u64,
     /// Replies with TC: their clients ask again over TCP.
     pub truncated: u64,
@@ -25,6 +26,8 @@ pub struct Stats {
     pub connections: u64,
     /// TCP connections closed at once, because of a cap.
     pub connections_refused: u64,
+    /// What limits kept back.
+    pub limited: Counted,
 }
 
 impl Stats {
@@ -58,9 +61,11 @@ impl Stats {
             batches,
             connections,
             connections_refused,
+            limited: Counted { dropped, slipped, errors_dropped, shrunk },
         } = self;
         let others = [queries, silenced, truncated, unsent, batches, connections, connections_refused];
-        others.into_iter().chain(replies)
+        let limited = [dropped, slipped, errors_dropped, shrunk];
+        others.into_iter().chain(limited).chain(replies)
     }
 }
 
@@ -85,7 +90,7 @@ impl Traffic {
 /// The counts of one listener, for others to read. On cache lines of its own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(super) struct Tally([AtomicU64; Stats::RCODES + 7]);
+pub(super) struct Tally([AtomicU64; Stats::RCODES + 11]);
 
 impl Tally {
     /// Adds what was counted, and starts counting anew.

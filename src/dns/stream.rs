@@ -318,10 +318,11 @@ mod tests {
     fn talk(room: usize, idle: Duration, write: Duration) -> Talk {
         let (client, server) = duplex(room);
         let tally = Arc::<Tally>::default();
+        let responder = Arc::new(Responder::new(&config()));
         let service = Service {
-            responder: Arc::new(Responder::new(&config())),
             cell: cell(),
-            admission: Arc::new(Admission::new(1, 1)),
+            admission: Arc::new(Admission::new(1, 1, 1, Arc::clone(responder.rules()))),
+            responder,
             idle,
             write,
             tally: Arc::clone(&tally),
@@ -436,10 +437,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_held_for_a_client_is_bounded() {
+        let responder = Arc::new(Responder::new(&config()));
         let service = Service {
-            responder: Arc::new(Responder::new(&config())),
             cell: cell(),
-            admission: Arc::new(Admission::new(1, 1)),
+            admission: Arc::new(Admission::new(1, 1, 1, Arc::clone(responder.rules()))),
+            responder,
             idle: NEVER,
             write: NEVER,
             tally: Arc::default(),

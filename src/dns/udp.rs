@@ -19,6 +19,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, RecvMsg, SockaddrIn, SockaddrIn6, recvmmsg, sendmmsg};
 
 use super::draw::{Draws, wall_clock};
+use super::limits::Limiter;
 use super::peer::Peer;
 use super::respond::{Arrival, Responder, Transport};
 use super::stats::{Stats, Tally};
@@ -86,6 +87,7 @@ struct Batches<'w, P: Peer> {
     sending: Sender<P>,
     inbox: Box<[u8]>,
     draws: Draws,
+    limiter: Limiter,
     counted: Stats,
 }
 
@@ -99,6 +101,7 @@ impl<'w, P: Peer> Batches<'w, P> {
             sending: Sender::new(fd, worker.responder.udp_payload()),
             inbox: vec![0; BATCH * QUERY_ROOM].into_boxed_slice(),
             draws: Draws::seeded(),
+            limiter: worker.responder.limiter(),
             counted: Stats::default(),
         }
     }
@@ -127,6 +130,7 @@ impl<'w, P: Peer> Batches<'w, P> {
             Err(error) => return fatal(error).map(|()| 0),
         };
         let (snapshot, now) = (cell.load(), wall_clock());
+        self.limiter.tick();
         let mut received = 0;
         for message in messages {
             received += 1;
@@ -137,7 +141,7 @@ impl<'w, P: Peer> Batches<'w, P> {
             let room = self.sending.room();
             let (client, draw) = (peer.socket_addr(), self.draws.draw());
             let arrival = Arrival { packet, client, transport: Transport::Udp, draw, now };
-            let reply = responder.respond(arrival, &snapshot, room);
+            let reply = responder.respond_to_datagram(&mut self.limiter, arrival, &snapshot, room);
             self.counted.count(reply.as_ref());
             if let Some(reply) = reply {
                 self.sending.push(peer, local, reply.length);
@@ -146,6 +150,7 @@ impl<'w, P: Peer> Batches<'w, P> {
         drop(snapshot);
         self.counted.unsent += self.sending.send_all();
         self.counted.batches += 1;
+        self.counted.limited = std::mem::take(&mut self.limiter.counted);
         tally.add(&mut self.counted);
         Ok(received)
     }

@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recvmsg, sendmsg};
 
 use super::draw::{Draws, wall_clock};
+use super::limits::Limiter;
 use super::peer::Peer;
 use super::respond::{Arrival, Transport};
 use super::stats::Stats;
@@ -18,10 +19,15 @@ pub fn run<P: Peer>(worker: &Worker) -> io::Result<()> {
     let mut reply = vec![0; worker.responder.udp_payload()];
     let mut control = P::control_room();
     let mut draws = Draws::seeded();
+    let mut limiter = worker.responder.limiter();
     while !worker.stopping() {
         let mut counted = Stats { batches: 1, ..Stats::default() };
-        match serve_one::<P>(worker, &mut query, &mut reply, &mut control, draws.draw(), &mut counted) {
-            Ok(()) => worker.tally.add(&mut counted),
+        let rooms = (&mut query[..], &mut reply[..], &mut control[..]);
+        match serve_one::<P>(worker, &mut limiter, rooms, draws.draw(), &mut counted) {
+            Ok(()) => {
+                counted.limited = std::mem::take(&mut limiter.counted);
+                worker.tally.add(&mut counted);
+            }
             Err(error) => fatal(error)?,
         }
     }
@@ -31,9 +37,8 @@ pub fn run<P: Peer>(worker: &Worker) -> io::Result<()> {
 /// Receives one query and answers it.
 fn serve_one<P: Peer>(
     worker: &Worker,
-    query: &mut [u8],
-    reply: &mut [u8],
-    control: &mut [u8],
+    limiter: &mut Limiter,
+    (query, reply, control): (&mut [u8], &mut [u8], &mut [u8]),
     draw: u64,
     counted: &mut Stats,
 ) -> Result<(), Errno> {
@@ -45,8 +50,9 @@ fn serve_one<P: Peer>(
     let Some(peer) = peer else { return Ok(()) };
     let (packet, client) = (&query[..length], peer.socket_addr());
     let snapshot = worker.cell.load();
+    limiter.tick();
     let arrival = Arrival { packet, client, transport: Transport::Udp, draw, now: wall_clock() };
-    let written = worker.responder.respond(arrival, &snapshot, reply);
+    let written = worker.responder.respond_to_datagram(limiter, arrival, &snapshot, reply);
     drop(snapshot);
     counted.count(written.as_ref());
     if let Some(written) = written {

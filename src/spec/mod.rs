@@ -24,6 +24,7 @@ mod suggest;
 use std::ops::Range;
 
 pub use diagnostic::{Diagnostic, Severity};
+pub use machine::Limits;
 pub use source::Source;
 pub use suggest::did_you_mean;
 

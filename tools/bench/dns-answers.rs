@@ -63,10 +63,14 @@ fn config() -> dns::Config {
         udp_payload: 1232,
         tcp_connections: 1,
         tcp_connections_per_client: 1,
+        tcp_connections_per_prefix: 1,
         tcp_idle: Duration::from_secs(1),
         tcp_write: Duration::from_secs(1),
         signatures: 1_000_000,
         name: "bench".to_owned(),
+        cookies: None,
+        chaos: dns::Chaos::default(),
+        limits: windrose::spec::Limits::none(),
     }
 }
 

@@ -111,7 +111,8 @@ impl<'z> Reference<'z> {
         let target = [kept, dname.target.as_deref().unwrap_or_default()].concat();
         self.sections[0].push(format!("{}. 60 CNAME {}.", name.join("."), target.join(".")));
         self.been.push(name.clone());
-        Some(target).filter(|target| !self.been.contains(target))
+        let followed = !["CNAME", "ANY"].contains(&self.qtype);
+        Some(target).filter(|target| followed && !self.been.contains(target))
     }
 
     fn refer(&mut self, zone: &'z Zone, cut: &[String]) -> Option<Labels> {

@@ -156,7 +156,7 @@ async fn first_round(desk: &mut Desk, reports: &mut mpsc::Receiver<Report>) {
 }
 
 fn dns_config(server: SocketAddr) -> dns::Config {
-    let defaults = Machine::default().dns;
+    let Machine { dns: defaults, limits, .. } = Machine::default();
     dns::Config {
         listen: vec![server],
         workers: 1,
@@ -165,10 +165,14 @@ fn dns_config(server: SocketAddr) -> dns::Config {
         udp_payload: defaults.udp_payload,
         tcp_connections: defaults.tcp_connections,
         tcp_connections_per_client: defaults.tcp_connections_per_client,
+        tcp_connections_per_prefix: defaults.tcp_connections_per_prefix,
         tcp_idle: defaults.tcp_idle,
         tcp_write: defaults.tcp_write,
         signatures: Machine::default().dnssec.signatures,
         name: "demo".into(),
+        cookies: None,
+        chaos: dns::Chaos::default(),
+        limits,
     }
 }
 

@@ -24,7 +24,7 @@ use crate::app::fleet::{Membership, Other};
 use crate::app::persist::Writing;
 use crate::app::status::View;
 use crate::control::Reply;
-use crate::dns::{Stats, Traffic};
+use crate::dns::{Counted, Stats, Traffic};
 use crate::dnssec;
 use crate::fleet::{Dropped, Link};
 use crate::health::{PoolStanding, Standing, Verdict};
@@ -205,7 +205,13 @@ impl Figures {
         page.counters("dns_unsent", unsent, both(by_transport(|of| of.unsent)))?;
         page.counter("dns_tcp_connections", "TCP connections accepted", tcp.connections)?;
         let refused = "TCP connections closed at once, because of a cap";
-        page.counter("dns_tcp_connections_refused", refused, tcp.connections_refused)
+        page.counter("dns_tcp_connections_refused", refused, tcp.connections_refused)?;
+        let Counted { dropped, slipped, errors_dropped, shrunk } = udp.limited;
+        let limited =
+            [("rate", dropped), ("slip", slipped), ("errors", errors_dropped), ("amplification", shrunk)];
+        let limited = limited.map(|(by, count)| ([("by", by)], count));
+        let about = "Replies over UDP that [limits] dropped (rate, errors) or cut to TC or BADCOOKIE (slip, amplification)";
+        page.counters("dns_limited", about, limited)
     }
 
     fn write_signatures(&self, page: &mut Page<'_>) -> fmt::Result {

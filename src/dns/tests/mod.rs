@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::Config;
 use super::wire::rtype;
+use super::{Chaos, Config};
 use crate::geo::Geo;
 use crate::health::HealthMap;
 use crate::model::{Inventory, Region, RegionId};
 use crate::plan::Plan;
 use crate::plan::zone::Zones;
 use crate::snapshot::{Snapshot, SnapshotCell};
+use crate::spec::Limits;
 
 pub const A: u16 = 1;
 pub const TXT: u16 = 16;
@@ -33,10 +34,14 @@ pub fn config() -> Config {
         udp_payload: 1232,
         tcp_connections: 100,
         tcp_connections_per_client: 100,
+        tcp_connections_per_prefix: 100,
         tcp_idle: Duration::from_secs(10),
         tcp_write: Duration::from_secs(10),
         signatures: 1000,
         name: "ns1".to_string(),
+        cookies: None,
+        chaos: Chaos::default(),
+        limits: Limits::none(),
     }
 }
 

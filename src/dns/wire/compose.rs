@@ -11,10 +11,11 @@
 
 use super::names::Names;
 use super::parse::{Request, Subnet};
-use super::{CLASS_IN, HEADER, flag, option, rtype};
+use super::{CLASS_CH, CLASS_IN, HEADER, flag, option, rcode, rtype};
 use crate::answer::{Answer, Data, Ede, Owner, RecordSet};
 use crate::dns::sign::Signed;
 use crate::dnssec::Signature;
+use crate::dns::cookies;
 
 /// What the OPT record of a reply says (RFC 6891).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,6 +28,10 @@ pub struct Opt<'s> {
     pub subnet: Option<(Subnet, u8)>,
     /// Who answers, if that was asked.
     pub nsid: Option<&'s [u8]>,
+    /// A cookie for the client that sent one.
+    pub cookie: Option<cookies::Whole>,
+    /// How long a connection is kept, in tenths of a second, if that was asked.
+    pub keepalive: Option<u16>,
     /// What is unusual about the answer.
     pub ede: Option<Ede>,
 }
@@ -78,6 +83,31 @@ fn write(
 /// Writes a reply that has nothing but a response code.
 pub fn fault(request: &Request<'_>, rcode: u16, opt: Option<&Opt<'_>>, out: &mut [u8]) -> Reply {
     Message::begin(request, opt, out).finish(request, opt, rcode, 0)
+}
+
+/// Writes a reply without the answer, which is to be asked for over TCP.
+pub fn truncated(request: &Request<'_>, opt: Option<&Opt<'_>>, out: &mut [u8]) -> Reply {
+    Message::begin(request, opt, out).finish(request, opt, rcode::NOERROR, flag::TC)
+}
+
+/// Writes the answer to a question about the server itself: one text (RFC 4892).
+pub fn chaos(request: &Request<'_>, text: &str, opt: Option<&Opt<'_>>, out: &mut [u8]) -> Reply {
+    let text = &text.as_bytes()[..text.len().min(usize::from(u8::MAX))];
+    let mut message = Message::begin(request, opt, out);
+    let [type_high, type_low] = rtype::TXT.to_be_bytes();
+    let [class_high, class_low] = CLASS_CH.to_be_bytes();
+    let length = text.len() as u8;
+    let fixed = [type_high, type_low, class_high, class_low, 0, 0, 0, 0];
+    let [length_high, length_low] = (u16::from(length) + 1).to_be_bytes();
+    let parts = [&QUESTION_POINTER[..], &fixed, &[length_high, length_low, length], text].concat();
+    let flags = match message.put(&parts) {
+        Ok(()) => {
+            message.counts[0] = 1;
+            flag::AA
+        }
+        Err(Full) => flag::TC,
+    };
+    message.finish(request, opt, rcode::NOERROR, flags)
 }
 
 /// There is no room for it.
@@ -317,7 +347,9 @@ impl Opt<'_> {
         let subnet = self.subnet.map_or(0, |(subnet, _)| OPTION_FIXED + 4 + subnet.octets().len());
         let nsid = self.nsid.map_or(0, |name| OPTION_FIXED + name.len());
         let ede = self.ede.map_or(0, |ede| OPTION_FIXED + 2 + ede_text(&ede).len());
-        OPT_FIXED + subnet + nsid + ede
+        let cookie = self.cookie.map_or(0, |cookie| OPTION_FIXED + cookie.len());
+        let keepalive = self.keepalive.map_or(0, |_| OPTION_FIXED + 2);
+        OPT_FIXED + subnet + nsid + cookie + keepalive + ede
     }
 
     /// Writes the record into `out`, which is as long as it.
@@ -338,6 +370,14 @@ impl Opt<'_> {
         if let Some(name) = self.nsid {
             out.put_option_head(option::NSID, name.len());
             out.put(name);
+        }
+        if let Some(cookie) = self.cookie {
+            out.put_option_head(option::COOKIE, cookie.len());
+            out.put(&cookie);
+        }
+        if let Some(tenths) = self.keepalive {
+            out.put_option_head(option::TCP_KEEPALIVE, 2);
+            out.put(&tenths.to_be_bytes());
         }
         if let Some(ede) = self.ede {
             let text = ede_text(&ede);
@@ -451,7 +491,7 @@ pub const SMALLEST_LIMIT: usize = 512;
 /// Longest name for NSID that leaves room for the rest of the smallest message; a longer one is cut.
 pub const NSID_MAX: usize = 64;
 /// Longest text of an extended error that leaves room for the rest; a longer one is cut.
-const EDE_TEXT_MAX: usize = 128;
+const EDE_TEXT_MAX: usize = 100;
 const NAME_MAX: usize = 255;
 /// Type, class and TTL of a record.
 const FIXED: usize = 8;
@@ -499,7 +539,15 @@ mod tests {
     fn compose(packet: &[u8], answer: &Answer<'_>, limit: usize) -> (Reply, Vec<u8>) {
         let Parsed::Query(request) = parse(packet, true) else { panic!("a query") };
         let edns = request.edns.is_some();
-        let opt = Opt { payload: 1232, flags: 0, subnet: None, nsid: None, ede: None };
+        let opt = Opt {
+            payload: 1232,
+            flags: 0,
+            subnet: None,
+            nsid: None,
+            cookie: None,
+            keepalive: None,
+            ede: None,
+        };
         let mut out = vec![0; limit];
         let reply = super::answer(&request, answer, edns.then_some(&opt), &mut out);
         out.truncate(reply.length);
@@ -606,6 +654,8 @@ mod tests {
             flags: 0xC0,
             subnet: Some((subnet, 128)),
             nsid: Some(&[b'n'; NSID_MAX]),
+            cookie: Some([b'c'; 24]),
+            keepalive: None,
             ede: Some(Ede { code: 1, text }),
         };
         let mut out = [0; SMALLEST_LIMIT];

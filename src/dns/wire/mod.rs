@@ -22,6 +22,8 @@ pub mod flag {
     pub const QR: u16 = 0x8000;
     /// What kind of query it is; 0: a plain one.
     pub const OPCODE: u16 = 0x7800;
+    /// The opcode of a NOTIFY (RFC 1996), in its place.
+    pub const NOTIFY: u16 = 4 << 11;
     /// The answer is authoritative.
     pub const AA: u16 = 0x0400;
     /// Something that had to be in the message did not fit.
@@ -36,6 +38,8 @@ pub mod flag {
 
 /// Response codes that the edge itself gives; [`crate::answer::Rcode`] has those of a lookup.
 pub mod rcode {
+    /// All is well.
+    pub const NOERROR: u16 = 0;
     /// The query is malformed.
     pub const FORMERR: u16 = 1;
     /// It cannot be answered as it must be.
@@ -46,6 +50,8 @@ pub mod rcode {
     pub const REFUSED: u16 = 5;
     /// An EDNS version that is not spoken here (RFC 6891).
     pub const BADVERS: u16 = 16;
+    /// A cookie that does not hold (RFC 7873).
+    pub const BADCOOKIE: u16 = 23;
 }
 
 /// Record types that a message cannot be read or written without knowing.
@@ -58,6 +64,8 @@ pub mod rtype {
     pub const SOA: u16 = 6;
     /// A pointer to another name.
     pub const PTR: u16 = 12;
+    /// Text.
+    pub const TXT: u16 = 16;
     /// A mail exchange.
     pub const MX: u16 = 15;
     /// EDNS (RFC 6891).
@@ -80,6 +88,8 @@ pub mod rtype {
     pub const MAILB: u16 = 253;
     /// Mail agents, obsolete.
     pub const MAILA: u16 = 254;
+    /// Whatever there is (RFC 8482).
+    pub const ANY: u16 = 255;
 }
 
 /// Bits of the third octet of an OPT record's TTL.
@@ -93,12 +103,19 @@ pub mod edns_flag {
 /// The Internet: the only class that is served.
 pub const CLASS_IN: u16 = 1;
 
+/// CHAOS: what is asked about the server itself.
+pub const CLASS_CH: u16 = 3;
+
 /// EDNS option codes.
 pub mod option {
     /// Which server answered (RFC 5001).
     pub const NSID: u16 = 3;
     /// The client subnet (RFC 7871).
     pub const CLIENT_SUBNET: u16 = 8;
+    /// A cookie (RFC 7873).
+    pub const COOKIE: u16 = 10;
+    /// How long a connection is kept (RFC 7828).
+    pub const TCP_KEEPALIVE: u16 = 11;
     /// An extended DNS error (RFC 8914).
     pub const EXTENDED_ERROR: u16 = 15;
 }

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!   packet --+--> Query    ask `answer` and compose what it says
+//!            +--> Cookies  no question, but a cookie: it is answered with one
+//!            +--> Chaos    a question about the server itself
 //!            +--> Fault    compose an empty reply with this code
 //!            `--> Silence  an answer would be a weapon: runts, and packets that are responses
 //! ```
@@ -13,8 +15,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::{CLASS_IN, HEADER, edns_flag, flag, option, rcode, rtype};
+use super::{CLASS_CH, CLASS_IN, HEADER, edns_flag, flag, option, rcode, rtype};
 use crate::answer::{Client, Ede, Proof};
+use crate::dns::cookies::Cookie;
 use crate::dnssec::Seconds;
 
 /// What is to be done about a packet.
@@ -22,6 +25,10 @@ use crate::dnssec::Seconds;
 pub enum Parsed<'p> {
     /// It is for `answer` to answer; the question is there, its class is IN.
     Query(Request<'p>),
+    /// It has no question, but a cookie: all that is asked for is one of ours (RFC 7873 section 5.4).
+    Cookies(Request<'p>),
+    /// Its class is CHAOS.
+    Chaos(Request<'p>),
     /// It gets an empty reply. Of the request there is as much as could be read.
     Fault(Request<'p>, Fault),
     /// It gets no reply at all.
@@ -63,6 +70,10 @@ pub struct Edns {
     pub subnet: Option<Subnet>,
     /// It wants to know who answers.
     pub nsid: bool,
+    /// What it says to show that its address is its own.
+    pub cookie: Option<Cookie>,
+    /// It wants to know how long a connection is kept.
+    pub keepalive: bool,
 }
 
 /// The client subnet option (RFC 7871), well formed.
@@ -112,9 +123,11 @@ impl Request<'_> {
 }
 
 impl Fault {
-    const FORMERR: Fault = Fault { rcode: rcode::FORMERR, ede: None };
+    /// It is malformed.
+    pub const FORMERR: Fault = Fault { rcode: rcode::FORMERR, ede: None };
     const NOTIMP: Fault = Fault { rcode: rcode::NOTIMP, ede: None };
-    const REFUSED: Fault = Fault { rcode: rcode::REFUSED, ede: None };
+    /// It is not for us to answer.
+    pub const REFUSED: Fault = Fault { rcode: rcode::REFUSED, ede: None };
     const BADVERS: Fault = Fault { rcode: rcode::BADVERS, ede: None };
     /// RFC 9824 section 3.1: NXNAME is never asked for.
     const INVALID_TYPE: Fault =
@@ -172,11 +185,16 @@ pub fn parse(packet: &[u8], believe_subnet: bool) -> Parsed<'_> {
         return Parsed::Silence;
     }
     let mut request = Request { id: word(0), flags, question: &[], edns: None };
-    if flags & flag::OPCODE != 0 {
-        return Parsed::Fault(request, Fault::NOTIMP);
-    }
     let counts = Counts { questions: word(2), answers: word(3), authorities: word(4), additionals: word(5) };
-    match read_body(&mut request, body, counts, believe_subnet).and_then(|()| judge(&request)) {
+    let read = read_body(&mut request, body, counts, believe_subnet);
+    if flags & flag::OPCODE != 0 {
+        // Other kinds of messages may be laid out otherwise; what could be read is repeated.
+        let notify = flags & flag::OPCODE == flag::NOTIFY && read.is_ok();
+        return Parsed::Fault(request, if notify { Fault::REFUSED } else { Fault::NOTIMP });
+    }
+    match read.and_then(|()| judge(&request)) {
+        Ok(()) if request.question.is_empty() => Parsed::Cookies(request),
+        Ok(()) if request.qclass() == CLASS_CH => Parsed::Chaos(request),
         Ok(()) => Parsed::Query(request),
         Err(fault) => Parsed::Fault(request, fault),
     }
@@ -196,11 +214,12 @@ fn read_body<'p>(
     counts: Counts,
     believe_subnet: bool,
 ) -> Result<(), Fault> {
-    // RFC 9619: a plain query has one question.
-    if counts.questions != 1 {
-        return Err(Fault::FORMERR);
-    }
-    let length = question_length(body).ok_or(Fault::FORMERR)?;
+    // RFC 9619: a plain query has one question, or none and a cookie.
+    let length = match counts.questions {
+        0 => 0,
+        1 => question_length(body).ok_or(Fault::FORMERR)?,
+        _ => return Err(Fault::FORMERR),
+    };
     let (question, mut rest) = body.split_at(length);
     request.question = question;
     for _ in 0..u32::from(counts.answers) + u32::from(counts.authorities) {
@@ -227,8 +246,14 @@ fn judge(request: &Request<'_>) -> Result<(), Fault> {
     if request.edns.as_ref().is_some_and(|edns| edns.version != 0) {
         return Err(Fault::BADVERS);
     }
-    if request.qclass() != CLASS_IN {
-        return Err(Fault::REFUSED);
+    if request.question.is_empty() {
+        let cookie = request.edns.as_ref().is_some_and(|edns| edns.cookie.is_some());
+        return if cookie { Ok(()) } else { Err(Fault::FORMERR) };
+    }
+    match request.qclass() {
+        CLASS_IN => {}
+        CLASS_CH => return Ok(()),
+        _ => return Err(Fault::REFUSED),
     }
     match request.qtype() {
         rtype::AXFR | rtype::IXFR => Err(Fault::REFUSED),
@@ -274,7 +299,8 @@ impl Record<'_> {
         let [_, version, high_flags, _] = self.ttl;
         // Compact Answers OK, which is the bit below DNSSEC OK, means nothing without it.
         let flags = high_flags & (edns_flag::DNSSEC_OK | high_flags >> 1 & edns_flag::COMPACT_OK);
-        Edns { payload: self.class, version, flags, subnet: None, nsid: false }
+        let (subnet, cookie) = (None, None);
+        Edns { payload: self.class, version, flags, subnet, nsid: false, cookie, keepalive: false }
     }
 }
 
@@ -318,6 +344,10 @@ fn read_edns(edns: &mut Edns, mut options: &[u8], believe_subnet: bool) -> Resul
             option::CLIENT_SUBNET if believe_subnet && edns.subnet.is_none() => {
                 edns.subnet = Some(Subnet::read(data)?);
             }
+            option::COOKIE if edns.cookie.is_none() => {
+                edns.cookie = Some(Cookie::read(data).ok_or(Fault::FORMERR)?);
+            }
+            option::TCP_KEEPALIVE => edns.keepalive = true,
             _ => {}
         }
         options = after;
@@ -406,12 +436,28 @@ mod tests {
 
     #[test]
     fn other_kinds_of_queries_are_not_implemented_whatever_they_hold() {
-        for opcode in 1..16u8 {
+        for opcode in (1..16u8).filter(|&opcode| opcode != 4) {
             let mut packet = query("a.example", A);
             packet[2] = opcode << 3;
             assert_eq!(fault(&packet), rcode::NOTIMP);
             assert_eq!(fault(&packet[..12]), rcode::NOTIMP);
         }
+    }
+
+    #[test]
+    fn nobody_may_notify_us() {
+        let mut packet = query("a.example", rtype::SOA);
+        packet[2] = 4 << 3;
+        assert_eq!(fault(&packet), rcode::REFUSED);
+        assert_eq!(fault(&packet[..20]), rcode::NOTIMP);
+    }
+
+    #[test]
+    fn a_query_without_a_question_is_one_for_a_cookie() {
+        let header = &with_counts(query("", A), [0, 0, 0, 0])[..12];
+        let asked = with_edns(header.to_vec(), 1232, &option(10, b"a cookie"));
+        assert!(matches!(parse(&asked, true), Parsed::Cookies(_)));
+        assert_eq!(fault(&with_edns(header.to_vec(), 1232, &[])), rcode::FORMERR);
     }
 
     #[test]
@@ -432,7 +478,7 @@ mod tests {
 
     #[test]
     fn other_classes_and_zone_transfers_are_refused() {
-        for class in [0, 3, 4, 254, 255] {
+        for class in [0, 4, 254, 255] {
             let mut packet = query("version.bind", TXT);
             *packet.last_mut().expect("not empty") = class;
             assert_eq!(fault(&packet), rcode::REFUSED);
@@ -485,10 +531,18 @@ mod tests {
 
     #[test]
     fn options_are_read_and_unknown_ones_passed_over() {
-        let options = [option(10, b"cookie"), option(3, b"ignored"), option(65001, &[])].concat();
+        let options = [option(10, b"a cookie"), option(3, b"ignored"), option(65001, &[])].concat();
         let packet = with_record(query("a.example", A), &[0], rtype::OPT, 4096, [0xFF, 0, 0x80, 0], &options);
-        let expected =
-            Edns { payload: 4096, version: 0, flags: edns_flag::DNSSEC_OK, subnet: None, nsid: true };
+        let cookie = Cookie { client: *b"a cookie", server: None, has_server: false };
+        let expected = Edns {
+            payload: 4096,
+            version: 0,
+            flags: edns_flag::DNSSEC_OK,
+            subnet: None,
+            nsid: true,
+            cookie: Some(cookie),
+            keepalive: false,
+        };
         assert_eq!(edns(&packet), expected);
         let beyond = with_edns(query("a.example", A), 1232, &[0, 10, 0, 9, 1]);
         assert_eq!(fault(&beyond), rcode::FORMERR);

@@ -2,6 +2,7 @@
 
 mod dnssec;
 mod fleet;
+mod limits;
 mod notify;
 mod probe;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 pub use dnssec::Dnssec;
 pub use fleet::{Certificate, Fleet, Login};
 use ipnet::IpNet;
+pub use limits::Limits;
 pub use notify::{EventChoice, EventKind, Notify, NotifyFormat};
 pub use probe::Probe;
 
@@ -33,6 +35,8 @@ pub struct Machine {
     pub dns: Dns,
     /// `[dnssec]`
     pub dnssec: Dnssec,
+    /// `[limits]`
+    pub limits: Limits,
     /// `[geo]`
     pub geo: Geo,
     /// `[probe]`
@@ -73,10 +77,20 @@ pub struct Dns {
     pub tcp_connections: usize,
     /// `tcp_connections_per_client`: at most so many from one address (IPv6: one /64); default 50.
     pub tcp_connections_per_client: usize,
+    /// `tcp_connections_per_prefix`: at most so many from one network of `[limits]`; default 200.
+    pub tcp_connections_per_prefix: usize,
     /// `tcp_idle`: a connection that asks nothing this long is closed; default 10 s.
     pub tcp_idle: Duration,
     /// `tcp_write`: a client that does not take its answer this long is cut off; default 5 s.
     pub tcp_write: Duration,
+    /// `cookies`: answer cookies (RFC 7873); default true.
+    pub cookies: bool,
+    /// `cookie_secrets`: a file with what they are made with; `None`: drawn at each start.
+    pub cookie_secrets: Option<String>,
+    /// `chaos_version`: what `version.bind` is answered with; `None`: it is refused.
+    pub chaos_version: Option<String>,
+    /// `chaos_name`: what `id.server` and `hostname.bind` are answered with; `None`: they are refused.
+    pub chaos_name: Option<String>,
 }
 
 /// `[geo]`
@@ -123,10 +137,16 @@ impl Default for Machine {
                 udp_payload: 1232,
                 tcp_connections: 1000,
                 tcp_connections_per_client: 50,
+                tcp_connections_per_prefix: 200,
                 tcp_idle: Duration::from_secs(10),
                 tcp_write: Duration::from_secs(5),
+                cookies: true,
+                cookie_secrets: None,
+                chaos_version: None,
+                chaos_name: None,
             },
             dnssec: Dnssec::default(),
+            limits: Limits::default(),
             geo: Geo { databases: None, max_age: Duration::from_secs(180 * 24 * 60 * 60) },
             probe: Probe::default(),
             control: Control { socket: None, listen: None },
@@ -157,6 +177,7 @@ fn machine(table: &mut Table<'_>) -> Machine {
         machine: table.section(key("machine", "Who this machine is."), identity),
         dns: table.section(key("dns", "Where and how DNS is answered."), dns),
         dnssec: table.section(key("dnssec", "Which zones are signed, and with which keys."), dnssec::dnssec),
+        limits: table.section(key("limits", "What keeps floods from doing harm."), limits::limits),
         geo: table.section(key("geo", "What tells where clients are."), geo),
         probe: table.section(key("probe", "The checks that run from this machine."), probe::probe),
         control: table.section(key("control", "How this machine is asked and told."), control),
@@ -226,6 +247,14 @@ fn dns(table: &mut Table<'_>) -> Dns {
             Whole::within(1..=CONNECTIONS_MAX),
             default.tcp_connections_per_client,
         ),
+        tcp_connections_per_prefix: table.defaulted(
+            key(
+                "tcp_connections_per_prefix",
+                "TCP connections at once from one network, as `[limits]` has it, at most.",
+            ),
+            Whole::within(1..=CONNECTIONS_MAX),
+            default.tcp_connections_per_prefix,
+        ),
         tcp_idle: table.defaulted(
             key("tcp_idle", "A TCP connection that asks nothing for this long is closed."),
             Time::within(TENTH..=HOUR),
@@ -236,6 +265,29 @@ fn dns(table: &mut Table<'_>) -> Dns {
             Time::within(TENTH..=HOUR),
             default.tcp_write,
         ),
+        cookies: table.defaulted(
+            key("cookies", "Whether cookies (RFC 7873) are answered."),
+            Truth,
+            default.cookies,
+        ),
+        cookie_secrets: value(table.optional(
+            key(
+                "cookie_secrets",
+                "A file with the secrets of cookies; if absent, one is drawn at each start.",
+            ),
+            TEXT,
+        )),
+        chaos_version: value(table.optional(
+            key("chaos_version", "What `version.bind` is answered with; if absent, it is refused."),
+            TEXT,
+        )),
+        chaos_name: value(table.optional(
+            key(
+                "chaos_name",
+                "What `id.server` and `hostname.bind` are answered with; if absent, they are refused.",
+            ),
+            TEXT,
+        )),
     }
 }
 
