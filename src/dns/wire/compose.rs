@@ -13,9 +13,9 @@ use super::names::Names;
 use super::parse::{Request, Subnet};
 use super::{CLASS_CH, CLASS_IN, HEADER, flag, option, rcode, rtype};
 use crate::answer::{Answer, Data, Ede, Owner, RecordSet};
+use crate::dns::cookies;
 use crate::dns::sign::Signed;
 use crate::dnssec::Signature;
-use crate::dns::cookies;
 
 /// What the OPT record of a reply says (RFC 6891).
 #[derive(Clone, Copy, Debug, PartialEq)]
