@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Chaos;
 use super::believed::Believed;
 use super::cookies::{Cookie, Secrets, Whole};
-use super::limits::{Kind, Limiter, Rules, Verdict, can_be_answered};
+use super::limits::{Kind, Rules, Verdict, can_be_answered};
 use super::sign::Signing;
 use super::wire::compose::{self, NSID_MAX, Opt, SMALLEST_LIMIT};
 use super::wire::parse::{self, Fault, Parsed, Request};
@@ -17,6 +17,7 @@ use crate::answer::{self, Answer, Ede, Query};
 use crate::dnssec::{Figures, Keyring, Seconds, Unsigned};
 use crate::snapshot::Snapshot;
 
+pub use super::limits::Limiter;
 pub use super::wire::compose::Reply;
 
 /// How a packet came, as far as the size of its reply goes.
@@ -57,6 +58,15 @@ pub struct Responder {
     rules: Arc<Rules>,
 }
 
+/// An answer on its way to a reply.
+struct Answered<'a, 's> {
+    request: &'a Request<'a>,
+    answer: &'a Answer<'s>,
+    opt: Option<&'a Opt<'a>>,
+    /// The client speaks cookies.
+    spoke_cookies: bool,
+}
+
 /// What a cookie came to.
 #[derive(Clone, Copy)]
 struct Checked {
@@ -84,7 +94,7 @@ impl Responder {
     }
 
     /// What a thread that answers datagrams keeps.
-    pub(super) fn limiter(&self) -> Limiter {
+    pub fn limiter(&self) -> Limiter {
         Limiter::new(Arc::clone(&self.rules))
     }
 
@@ -104,24 +114,17 @@ impl Responder {
     }
 
     /// Writes the reply to a packet to the start of `out`; `None`: it gets none. `out` has [`Self::udp_payload`] octets
-    /// at least. Nothing limits how many there are.
+    /// at least. What may come from a forged address goes through a `limiter`.
     #[inline]
-    pub fn respond(&self, arrival: Arrival<'_>, snapshot: &Snapshot, out: &mut [u8]) -> Option<Reply> {
-        let answer = |query: &Query<'_>| answer::answer(query, snapshot, &mut ());
-        self.respond_by(answer, &snapshot.plan.keys, arrival, out)
-    }
-
-    /// As [`Self::respond`] over UDP, within limits.
-    #[inline]
-    pub(super) fn respond_to_datagram(
+    pub fn respond(
         &self,
-        limiter: &mut Limiter,
-        arrival: Arrival<'_>,
+        arrival: &Arrival<'_>,
+        limiter: Option<&mut Limiter>,
         snapshot: &Snapshot,
         out: &mut [u8],
     ) -> Option<Reply> {
         let answer = |query: &Query<'_>| answer::answer(query, snapshot, &mut ());
-        self.reply(answer, &snapshot.plan.keys, &arrival, Some(limiter), out)
+        self.respond_by(answer, &snapshot.plan.keys, arrival, limiter, out)
     }
 
     /// As [`Self::respond`], with something else that knows the answers, which are signed with these keys.
@@ -129,18 +132,8 @@ impl Responder {
         &self,
         answer: impl FnOnce(&Query<'_>) -> Answer<'s>,
         keys: &Keyring,
-        arrival: Arrival<'_>,
-        out: &mut [u8],
-    ) -> Option<Reply> {
-        self.reply(answer, keys, &arrival, None, out)
-    }
-
-    fn reply<'s>(
-        &self,
-        answer: impl FnOnce(&Query<'_>) -> Answer<'s>,
-        keys: &Keyring,
         arrival: &Arrival<'_>,
-        mut limiter: Option<&mut Limiter>,
+        limiter: Option<&mut Limiter>,
         out: &mut [u8],
     ) -> Option<Reply> {
         let &Arrival { packet, client, transport, draw, now } = arrival;
@@ -160,47 +153,64 @@ impl Responder {
                 let answer = answer(&query);
                 let checked = self.check(&request, arrival);
                 let limit = self.limit(&request, transport, out.len());
-                let opt = self.opt(&request, checked, transport, answer.scope, answer.ede);
+                let opt = self.opt(&request, checked.as_ref(), transport, answer.scope, answer.ede);
                 let out = &mut out[..limit];
-                limiter = limiter.filter(|_| !checked.is_some_and(|checked| checked.good));
-                if let Some(limiter) = &mut limiter {
-                    match limiter.judge(Kind::of(&answer), client.ip(), draw) {
-                        Verdict::Drop => return None,
-                        // Whoever speaks cookies learns ours now, and may ask again at once.
-                        Verdict::Slip if checked.is_some() => {
-                            return Some(compose::fault(&request, rcode::BADCOOKIE, opt.as_ref(), out));
-                        }
-                        Verdict::Slip => return Some(compose::truncated(&request, opt.as_ref(), out)),
-                        Verdict::Pass => {}
-                    }
+                let proven = checked.as_ref().is_some_and(|checked| checked.good);
+                let limiter = limiter.filter(|limiter| !proven && limiter.concerns(&answer));
+                let keys =
+                    Some(keys).filter(|keys| !keys.is_empty() && (proof.wanted || qtype == rtype::RRSIG));
+                if limiter.is_none() && keys.is_none() {
+                    return Some(compose::answer(&request, &answer, opt.as_ref(), out));
                 }
-                let reply = if !keys.is_empty() && (proof.wanted || qtype == rtype::RRSIG) {
-                    self.sign(&request, &answer, opt.as_ref(), keys, now, out)
-                } else {
-                    compose::answer(&request, &answer, opt.as_ref(), out)
+                let answered = Answered {
+                    request: &request,
+                    answer: &answer,
+                    opt: opt.as_ref(),
+                    spoke_cookies: checked.is_some(),
                 };
-                match limiter {
-                    Some(limiter) if reply.length > self.rules.reply_max(packet.len()) => {
-                        limiter.counted.shrunk += 1;
-                        Some(compose::truncated(&request, opt.as_ref(), out))
-                    }
-                    _ => Some(reply),
-                }
+                self.reply_with_care(&answered, keys, arrival, limiter, out)
             }
         }
     }
 
-    /// Writes an answer with its signatures.
+    /// Replies within limits, and signs with `keys`, if there are any.
     #[inline(never)]
-    fn sign(
+    fn reply_with_care(
         &self,
-        request: &Request<'_>,
-        answer: &Answer<'_>,
-        opt: Option<&Opt<'_>>,
-        keys: &Keyring,
-        now: Seconds,
+        answered: &Answered<'_, '_>,
+        keys: Option<&Keyring>,
+        arrival: &Arrival<'_>,
+        mut limiter: Option<&mut Limiter>,
         out: &mut [u8],
-    ) -> Reply {
+    ) -> Option<Reply> {
+        let &Answered { request, answer, opt, spoke_cookies } = answered;
+        if let Some(limiter) = &mut limiter {
+            match limiter.judge(Kind::of(answer), arrival.client.ip(), arrival.draw) {
+                Verdict::Drop => return None,
+                // Whoever speaks cookies learns ours now, and may ask again at once.
+                Verdict::Slip if spoke_cookies => {
+                    return Some(compose::fault(request, rcode::BADCOOKIE, opt, out));
+                }
+                Verdict::Slip => return Some(compose::truncated(request, opt, out)),
+                Verdict::Pass => {}
+            }
+        }
+        let reply = match keys {
+            Some(keys) => self.sign(answered, keys, arrival.now, out),
+            None => compose::answer(request, answer, opt, out),
+        };
+        match limiter {
+            Some(limiter) if reply.length > self.rules.reply_max(arrival.packet.len()) => {
+                limiter.counted.shrunk += 1;
+                Some(compose::truncated(request, opt, out))
+            }
+            _ => Some(reply),
+        }
+    }
+
+    /// Writes an answer with its signatures.
+    fn sign(&self, answered: &Answered<'_, '_>, keys: &Keyring, now: Seconds, out: &mut [u8]) -> Reply {
+        let &Answered { request, answer, opt, .. } = answered;
         match self.signing.sign(answer, (request.name(), request.qtype()), keys, now) {
             Ok(signed) => compose::signed_answer(request, answer, &signed, opt, out),
             Err(Unsigned) => compose::fault(request, rcode::SERVFAIL, opt, out),
@@ -218,13 +228,13 @@ impl Responder {
         out: &mut [u8],
     ) -> Option<Reply> {
         let checked = self.check(request, arrival);
-        let proven = checked.is_some_and(|checked| checked.good);
+        let proven = checked.as_ref().is_some_and(|checked| checked.good);
         if let Some(limiter) = limiter.filter(|_| !proven)
             && limiter.judge(Kind::Error, arrival.client.ip(), arrival.draw) != Verdict::Pass
         {
             return None;
         }
-        let opt = self.opt(request, checked, arrival.transport, 0, fault.ede);
+        let opt = self.opt(request, checked.as_ref(), arrival.transport, 0, fault.ede);
         let limit = self.limit(request, arrival.transport, out.len());
         Some(compose::fault(request, fault.rcode, opt.as_ref(), &mut out[..limit]))
     }
@@ -241,7 +251,7 @@ impl Responder {
             return self.reply_to_fault(request, Fault::FORMERR, arrival, limiter, out);
         };
         let rcode = if checked.wrong { rcode::BADCOOKIE } else { rcode::NOERROR };
-        let opt = self.opt(request, Some(checked), arrival.transport, 0, None);
+        let opt = self.opt(request, Some(&checked), arrival.transport, 0, None);
         let limit = self.limit(request, arrival.transport, out.len());
         Some(compose::fault(request, rcode, opt.as_ref(), &mut out[..limit]))
     }
@@ -260,7 +270,7 @@ impl Responder {
             return self.reply_to_fault(request, Fault::REFUSED, arrival, limiter, out);
         };
         let checked = self.check(request, arrival);
-        let opt = self.opt(request, checked, arrival.transport, 0, None);
+        let opt = self.opt(request, checked.as_ref(), arrival.transport, 0, None);
         let limit = self.limit(request, arrival.transport, out.len());
         Some(compose::chaos(request, text, opt.as_ref(), &mut out[..limit]))
     }
@@ -280,11 +290,13 @@ impl Responder {
     /// What the cookie of a client that sent one comes to.
     #[inline]
     fn check(&self, request: &Request<'_>, arrival: &Arrival<'_>) -> Option<Checked> {
-        let told = request.edns.as_ref()?.cookie.as_ref()?;
+        let told = request.edns.as_ref()?.cookie?;
         self.check_cookie(told, arrival)
     }
 
-    fn check_cookie(&self, told: &Cookie, arrival: &Arrival<'_>) -> Option<Checked> {
+    #[inline(never)]
+    fn check_cookie(&self, told: &[u8], arrival: &Arrival<'_>) -> Option<Checked> {
+        let told = &Cookie::read(told)?;
         let (cookie, good) = self.cookies.as_ref()?.answer(told, arrival.client.ip(), arrival.now.0 as u32);
         Some(Checked { cookie, good, wrong: told.has_server && !good })
     }
@@ -302,14 +314,14 @@ impl Responder {
     }
 
     /// An OPT record for a client that sent one.
-    fn opt(
-        &self,
+    fn opt<'o>(
+        &'o self,
         request: &Request<'_>,
-        checked: Option<Checked>,
+        checked: Option<&'o Checked>,
         transport: Transport,
         scope: u8,
         ede: Option<Ede>,
-    ) -> Option<Opt<'_>> {
+    ) -> Option<Opt<'o>> {
         let edns = request.edns.as_ref()?;
         // A client that tells nothing of itself is answered for where it stands; that holds for no one else,
         // but there is no subnet that a scope could speak of (RFC 7871 section 7.2.1).
@@ -319,7 +331,7 @@ impl Responder {
             flags: edns.flags,
             subnet: edns.subnet.map(scoped),
             nsid: edns.nsid.then_some(&*self.nsid),
-            cookie: checked.map(|checked| checked.cookie),
+            cookie: checked.map(|checked| &checked.cookie),
             keepalive: (edns.keepalive && transport == Transport::Tcp).then_some(self.keepalive),
             ede,
         })
@@ -381,7 +393,8 @@ mod tests {
         let mut out = vec![0; 65535];
         let client = "203.0.113.9:4242".parse().expect("an address");
         let arrival = Arrival { packet, client, transport, draw: 7, now: Seconds(0) };
-        let reply = Responder::new(config).respond_by(answer, &Keyring::default(), arrival, &mut out)?;
+        let reply =
+            Responder::new(config).respond_by(answer, &Keyring::default(), &arrival, None, &mut out)?;
         out.truncate(reply.length);
         Some((reply, out))
     }
@@ -511,7 +524,7 @@ mod tests {
         let packet = query("a.example", A);
         let arrival =
             Arrival { packet: &packet, client, transport: Transport::Udp, draw: 0, now: Seconds(0) };
-        assert!(responder.respond_by(one_address, &Keyring::default(), arrival, &mut out).is_none());
+        assert!(responder.respond_by(one_address, &Keyring::default(), &arrival, None, &mut out).is_none());
     }
 
     /// A query with most of what there can be, to be damaged.

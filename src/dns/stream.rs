@@ -195,7 +195,7 @@ impl<'s> Connection<'s> {
             REPLY.with_borrow_mut(|out| {
                 let (responder, client) = (&self.service.responder, self.client);
                 let arrival = Arrival { packet, client, transport: Transport::Tcp, draw, now };
-                let reply = responder.respond(arrival, &snapshot, out);
+                let reply = responder.respond(&arrival, None, &snapshot, out);
                 counted.count(reply.as_ref());
                 if let Some(reply) = reply {
                     self.outgoing.extend_from_slice(&(reply.length as u16).to_be_bytes());

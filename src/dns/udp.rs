@@ -141,7 +141,7 @@ impl<'w, P: Peer> Batches<'w, P> {
             let room = self.sending.room();
             let (client, draw) = (peer.socket_addr(), self.draws.draw());
             let arrival = Arrival { packet, client, transport: Transport::Udp, draw, now };
-            let reply = responder.respond_to_datagram(&mut self.limiter, arrival, &snapshot, room);
+            let reply = responder.respond(&arrival, Some(&mut self.limiter), &snapshot, room);
             self.counted.count(reply.as_ref());
             if let Some(reply) = reply {
                 self.sending.push(peer, local, reply.length);

@@ -52,7 +52,7 @@ fn serve_one<P: Peer>(
     let snapshot = worker.cell.load();
     limiter.tick();
     let arrival = Arrival { packet, client, transport: Transport::Udp, draw, now: wall_clock() };
-    let written = worker.responder.respond_to_datagram(limiter, arrival, &snapshot, reply);
+    let written = worker.responder.respond(&arrival, Some(limiter), &snapshot, reply);
     drop(snapshot);
     counted.count(written.as_ref());
     if let Some(written) = written {

@@ -208,7 +208,7 @@ impl<'o> Reader<'o> {
             }
             15 => Ok(format!("{} {}", self.word()?, self.name()?)),
             28 if length == 16 => {
-                let octets = self.take(16)?.try_into().map_err(|_| "an address")?;
+                let octets: [u8; 16] = self.take(16)?.try_into().map_err(|_| "an address")?;
                 Ok(Ipv6Addr::from(octets).to_string())
             }
             33 => Ok(format!("{} {} {} {}", self.word()?, self.word()?, self.word()?, self.name()?)),

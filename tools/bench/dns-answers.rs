@@ -40,13 +40,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let client = SocketAddr::from(([127, 0, 0, 1], 5353));
-    let mut reply = vec![0; responder.udp_payload()];
+    let (mut limiter, mut reply) = (responder.limiter(), vec![0; responder.udp_payload()]);
     for number in 0..queries.parse()? {
         let packet = &packets[number % packets.len()];
         let draw = (number as u64).wrapping_mul(GOLDEN);
         let transport = Transport::Udp;
         let arrival = Arrival { packet: black_box(packet), client, transport, draw, now: Seconds(0) };
-        let written = responder.respond(arrival, &snapshot, &mut reply).ok_or("a query was not answered")?;
+        let written = responder.respond(&arrival, Some(&mut limiter), &snapshot, &mut reply);
+        let written = written.ok_or("a query was not answered")?;
         if !packet::is_good(black_box(&reply[..written.length])) {
             return Err(format!("query {number} has no good answer").into());
         }
@@ -70,7 +71,7 @@ fn config() -> dns::Config {
         name: "bench".to_owned(),
         cookies: None,
         chaos: dns::Chaos::default(),
-        limits: windrose::spec::Limits::none(),
+        limits: windrose::spec::Limits::default(),
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Rules {
 pub struct Limiter {
     rules: Arc<Rules>,
     rates: Option<Rates>,
+    /// Not only errors are limited.
+    limits_answers: bool,
     /// Nanoseconds since the epoch, as of the last [`Limiter::tick`].
     now: u64,
     /// What it kept back since this was last read.
@@ -133,7 +135,8 @@ impl Limiter {
     /// One for a thread.
     pub fn new(rules: Arc<Rules>) -> Self {
         let rates = (rules.rate > 0).then(|| Rates::new(rules.rate));
-        Self { rules, rates, now: 0, counted: Counted::default() }
+        let limits_answers = rates.is_some() || rules.limits.amplification > 0;
+        Self { rules, rates, limits_answers, now: 0, counted: Counted::default() }
     }
 
     /// Takes note of the time. Called once a batch, which is as fine as limits need it.
@@ -142,6 +145,12 @@ impl Limiter {
         if self.rates.is_some() || self.rules.errors.is_some() {
             self.now = self.rules.epoch.elapsed().as_nanos() as u64;
         }
+    }
+
+    /// Whether anything is to be asked about this answer.
+    #[inline]
+    pub fn concerns(&self, answer: &Answer<'_>) -> bool {
+        self.limits_answers || answer.rcode == Rcode::Refused
     }
 
     /// What becomes of a reply of this kind to a client that proved nothing.

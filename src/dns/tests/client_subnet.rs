@@ -90,7 +90,7 @@ fn respond(config: &Config, packet: &[u8], source: &str) -> Said {
     let said = [Transport::Udp, Transport::Tcp].map(|transport| {
         let mut out = vec![0; 65535];
         let arrival = Arrival { packet, client: source, transport, draw: 7, now: Seconds(0) };
-        let reply = responder.respond(arrival, &snapshot, &mut out).expect("a reply");
+        let reply = responder.respond(&arrival, None, &snapshot, &mut out).expect("a reply");
         out.truncate(reply.length);
         let message = Message::from_vec(&out).expect("a well-formed reply");
         let first = message.answers.last().map(|record| record.data.to_string());

@@ -72,7 +72,7 @@ fn reply(responder: &Responder, snapshot: &Snapshot, packet: &[u8], draw: u64) -
     let client = SocketAddr::from(([203, 0, 113, 9], 4242));
     let arrival = Arrival { packet, client, transport: Transport::Udp, draw, now: Seconds(1_800_000_000) };
     let mut out = [0; 1232];
-    let length = responder.respond(arrival, snapshot, &mut out).expect("a reply").length;
+    let length = responder.respond(&arrival, None, snapshot, &mut out).expect("a reply").length;
     Message::from_vec(&out[..length]).expect("a well-formed reply")
 }
 

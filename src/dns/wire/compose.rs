@@ -29,7 +29,7 @@ pub struct Opt<'s> {
     /// Who answers, if that was asked.
     pub nsid: Option<&'s [u8]>,
     /// A cookie for the client that sent one.
-    pub cookie: Option<cookies::Whole>,
+    pub cookie: Option<&'s cookies::Whole>,
     /// How long a connection is kept, in tenths of a second, if that was asked.
     pub keepalive: Option<u16>,
     /// What is unusual about the answer.
@@ -121,6 +121,8 @@ struct Message<'b> {
     at: usize,
     /// Where records must end.
     end: usize,
+    /// Octets of the OPT record.
+    opt: usize,
     /// Records in the answer, authority and additional sections.
     counts: [u16; 3],
     /// Where names stand that others can point to; made when the first name is written.
@@ -133,8 +135,9 @@ impl<'b> Message<'b> {
         debug_assert!(out.len() >= SMALLEST_LIMIT);
         let at = HEADER + request.question.len();
         out[HEADER..at].copy_from_slice(request.question);
-        let end = out.len() - opt.map_or(0, Opt::length);
-        Self { out, at, end, counts: [0; 3], names: None }
+        let opt = opt.map_or(0, Opt::length);
+        let end = out.len() - opt;
+        Self { out, at, end, opt, counts: [0; 3], names: None }
     }
 
     #[inline(always)]
@@ -321,7 +324,7 @@ impl<'b> Message<'b> {
     /// Writes the OPT record and the header.
     fn finish(mut self, request: &Request<'_>, opt: Option<&Opt<'_>>, rcode: u16, flags: u16) -> Reply {
         if let Some(opt) = opt {
-            let end = self.at + opt.length();
+            let end = self.at + self.opt;
             opt.write((rcode >> 4) as u8, &mut self.out[self.at..end]);
             self.at = end;
         }
@@ -373,7 +376,7 @@ impl Opt<'_> {
         }
         if let Some(cookie) = self.cookie {
             out.put_option_head(option::COOKIE, cookie.len());
-            out.put(&cookie);
+            out.put(cookie);
         }
         if let Some(tenths) = self.keepalive {
             out.put_option_head(option::TCP_KEEPALIVE, 2);
@@ -654,7 +657,7 @@ mod tests {
             flags: 0xC0,
             subnet: Some((subnet, 128)),
             nsid: Some(&[b'n'; NSID_MAX]),
-            cookie: Some([b'c'; 24]),
+            cookie: Some(&[b'c'; 24]),
             keepalive: None,
             ede: Some(Ede { code: 1, text }),
         };

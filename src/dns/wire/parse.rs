@@ -45,7 +45,7 @@ pub struct Request<'p> {
     /// Name, type and class as they were asked, to be repeated octet for octet; empty if unreadable.
     pub question: &'p [u8],
     /// EDNS, if the client speaks it.
-    pub edns: Option<Edns>,
+    pub edns: Option<Edns<'p>>,
 }
 
 /// Why a query is not answered.
@@ -59,7 +59,7 @@ pub struct Fault {
 
 /// What a client says in its OPT record (RFC 6891).
 #[derive(Clone, Debug, PartialEq)]
-pub struct Edns {
+pub struct Edns<'p> {
     /// The largest UDP response that it takes, as written: below 512 means 512.
     pub payload: u16,
     /// 0 is the only version there is.
@@ -70,8 +70,8 @@ pub struct Edns {
     pub subnet: Option<Subnet>,
     /// It wants to know who answers.
     pub nsid: bool,
-    /// What it says to show that its address is its own.
-    pub cookie: Option<Cookie>,
+    /// What it says to show that its address is its own: a [`Cookie`], which can be read.
+    pub cookie: Option<&'p [u8]>,
     /// It wants to know how long a connection is kept.
     pub keepalive: bool,
 }
@@ -192,11 +192,27 @@ pub fn parse(packet: &[u8], believe_subnet: bool) -> Parsed<'_> {
         let notify = flags & flag::OPCODE == flag::NOTIFY && read.is_ok();
         return Parsed::Fault(request, if notify { Fault::REFUSED } else { Fault::NOTIMP });
     }
-    match read.and_then(|()| judge(&request)) {
-        Ok(()) if request.question.is_empty() => Parsed::Cookies(request),
-        Ok(()) if request.qclass() == CLASS_CH => Parsed::Chaos(request),
+    match read.map_err(Odd::Fault).and_then(|()| judge(&request)) {
         Ok(()) => Parsed::Query(request),
-        Err(fault) => Parsed::Fault(request, fault),
+        Err(odd) => odd.about(request),
+    }
+}
+
+/// What is not for `answer` to answer.
+enum Odd {
+    Cookies,
+    Chaos,
+    Fault(Fault),
+}
+
+impl Odd {
+    #[cold]
+    fn about(self, request: Request<'_>) -> Parsed<'_> {
+        match self {
+            Odd::Cookies => Parsed::Cookies(request),
+            Odd::Chaos => Parsed::Chaos(request),
+            Odd::Fault(fault) => Parsed::Fault(request, fault),
+        }
     }
 }
 
@@ -241,26 +257,32 @@ fn read_body<'p>(
     Ok(())
 }
 
-/// What is asked for that is not for `answer` to answer.
-fn judge(request: &Request<'_>) -> Result<(), Fault> {
+/// Finds what is asked for that is not for `answer` to answer.
+fn judge(request: &Request<'_>) -> Result<(), Odd> {
     if request.edns.as_ref().is_some_and(|edns| edns.version != 0) {
-        return Err(Fault::BADVERS);
+        return Err(Odd::Fault(Fault::BADVERS));
     }
-    if request.question.is_empty() {
-        let cookie = request.edns.as_ref().is_some_and(|edns| edns.cookie.is_some());
-        return if cookie { Ok(()) } else { Err(Fault::FORMERR) };
-    }
-    match request.qclass() {
-        CLASS_IN => {}
-        CLASS_CH => return Ok(()),
-        _ => return Err(Fault::REFUSED),
+    if request.qclass() != CLASS_IN {
+        return Err(judge_class(request));
     }
     match request.qtype() {
-        rtype::AXFR | rtype::IXFR => Err(Fault::REFUSED),
-        rtype::TKEY | rtype::MAILA | rtype::MAILB => Err(Fault::NOTIMP),
-        rtype::OPT | rtype::TSIG => Err(Fault::FORMERR),
-        rtype::NXNAME => Err(Fault::INVALID_TYPE),
+        rtype::AXFR | rtype::IXFR => Err(Odd::Fault(Fault::REFUSED)),
+        rtype::TKEY | rtype::MAILA | rtype::MAILB => Err(Odd::Fault(Fault::NOTIMP)),
+        rtype::OPT | rtype::TSIG => Err(Odd::Fault(Fault::FORMERR)),
+        rtype::NXNAME => Err(Odd::Fault(Fault::INVALID_TYPE)),
         _ => Ok(()),
+    }
+}
+
+/// The same of a question that is in no class of ours, or not there at all.
+#[cold]
+fn judge_class(request: &Request<'_>) -> Odd {
+    let cookie = request.edns.as_ref().is_some_and(|edns| edns.cookie.is_some());
+    match request.qclass() {
+        CLASS_CH => Odd::Chaos,
+        _ if !request.question.is_empty() => Odd::Fault(Fault::REFUSED),
+        _ if cookie => Odd::Cookies,
+        _ => Odd::Fault(Fault::FORMERR),
     }
 }
 
@@ -293,9 +315,9 @@ struct Record<'p> {
     rdata: &'p [u8],
 }
 
-impl Record<'_> {
+impl<'p> Record<'p> {
     /// The fixed part of an OPT record: RFC 6891 section 6.1.3.
-    fn edns(&self) -> Edns {
+    fn edns(&self) -> Edns<'p> {
         let [_, version, high_flags, _] = self.ttl;
         // Compact Answers OK, which is the bit below DNSSEC OK, means nothing without it.
         let flags = high_flags & (edns_flag::DNSSEC_OK | high_flags >> 1 & edns_flag::COMPACT_OK);
@@ -329,7 +351,7 @@ fn skip_name(octets: &[u8]) -> Option<usize> {
 }
 
 /// Reads the options of an OPT record. Those of another version may mean anything and are left alone.
-fn read_edns(edns: &mut Edns, mut options: &[u8], believe_subnet: bool) -> Result<(), Fault> {
+fn read_edns<'p>(edns: &mut Edns<'p>, mut options: &'p [u8], believe_subnet: bool) -> Result<(), Fault> {
     if edns.version != 0 {
         return Ok(());
     }
@@ -345,7 +367,8 @@ fn read_edns(edns: &mut Edns, mut options: &[u8], believe_subnet: bool) -> Resul
                 edns.subnet = Some(Subnet::read(data)?);
             }
             option::COOKIE if edns.cookie.is_none() => {
-                edns.cookie = Some(Cookie::read(data).ok_or(Fault::FORMERR)?);
+                edns.cookie = Some(data).filter(|data| Cookie::read(data).is_some());
+                edns.cookie.ok_or(Fault::FORMERR)?;
             }
             option::TCP_KEEPALIVE => edns.keepalive = true,
             _ => {}
@@ -386,7 +409,7 @@ mod tests {
         }
     }
 
-    fn edns(packet: &[u8]) -> Edns {
+    fn edns(packet: &[u8]) -> Edns<'_> {
         request(packet).edns.expect("EDNS")
     }
 
@@ -533,14 +556,13 @@ mod tests {
     fn options_are_read_and_unknown_ones_passed_over() {
         let options = [option(10, b"a cookie"), option(3, b"ignored"), option(65001, &[])].concat();
         let packet = with_record(query("a.example", A), &[0], rtype::OPT, 4096, [0xFF, 0, 0x80, 0], &options);
-        let cookie = Cookie { client: *b"a cookie", server: None, has_server: false };
         let expected = Edns {
             payload: 4096,
             version: 0,
             flags: edns_flag::DNSSEC_OK,
             subnet: None,
             nsid: true,
-            cookie: Some(cookie),
+            cookie: Some(b"a cookie"),
             keepalive: false,
         };
         assert_eq!(edns(&packet), expected);
