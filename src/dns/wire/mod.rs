@@ -11,6 +11,7 @@
 
 pub mod compose;
 mod names;
+pub mod opt;
 pub mod parse;
 
 /// Octets before the question.
