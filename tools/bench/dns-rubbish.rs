@@ -1,4 +1,4 @@
-//! Packets that no resolver would send: so many of them, over UDP or TCP, by seed.
+//! What an attacker sends: packets that no resolver would, over UDP or TCP, by seed; or good ones, far too many.
 //!
 //! ```text
 //!   dns-rubbish 127.0.0.1:5300 udp 1000000 7
@@ -8,14 +8,18 @@
 //!   --> sent 1000000 answered 98765 to-responses 0
 //! ```
 //!
-//! Of the replies only those to packets that are responses themselves are told apart: there must be none. Every packet has a
+//! `flood` sends good queries from addresses of one network (127.9.9.0/24), 100,000 a second, whatever comes back:
+//! `sent 500000 answered 1000 seconds 5.0`, where the seconds are those that sending took.
+//!
+//! Of the replies to rubbish only those to packets that are responses themselves are told apart: there must be none. Every packet has a
 //! number of its own by which its reply is known, as long as its first two octets are what it began with.
 
 use std::env;
 use std::error::Error;
 use std::io::{Read, Write};
-use std::net::{TcpStream, UdpSocket};
-use std::time::Duration;
+use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 #[allow(dead_code, reason = "the load generator calls the rest")]
 #[path = "packet.rs"]
@@ -24,8 +28,11 @@ mod packet;
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [server, how, packets, seed] = arguments.as_slice() else {
-        return Err("usage: dns-rubbish SERVER udp|tcp PACKETS SEED".into());
+        return Err("usage: dns-rubbish SERVER udp|tcp|flood PACKETS SEED".into());
     };
+    if how == "flood" {
+        return flood(server, packets.parse()?);
+    }
     let mut rubbish = Rubbish { dice: Dice(seed.parse()?), sent: Vec::new() };
     let packets: u64 = packets.parse()?;
     let told = match how.as_str() {
@@ -82,7 +89,11 @@ fn over_tcp(server: &str, packets: u64, rubbish: &mut Rubbish) -> Result<Told, B
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut octets = Vec::new();
         for _ in 0..batch {
-            let packet = rubbish.packet();
+            let mut packet = rubbish.packet();
+            // A message of no octets at all ends a connection.
+            if packet.is_empty() {
+                packet.push(0);
+            }
             octets.extend_from_slice(&(packet.len() as u16).to_be_bytes());
             octets.extend_from_slice(&packet);
         }
@@ -111,6 +122,40 @@ fn over_tcp(server: &str, packets: u64, rubbish: &mut Rubbish) -> Result<Told, B
         }
     }
     Ok(told)
+}
+
+fn flood(server: &str, packets: u64) -> Result<(), Box<dyn Error>> {
+    let client = |host: u8| -> std::io::Result<UdpSocket> {
+        let socket = UdpSocket::bind((Ipv4Addr::new(127, 9, 9, host), 0))?;
+        socket.connect(server)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    };
+    let victims = (1..=VICTIMS).map(client).collect::<Result<Vec<_>, _>>()?;
+    let query = packet::query("n%.example.org", 0);
+    let (mut reply, mut answered) = ([0; 4096], 0u64);
+    let mut drain = || {
+        for victim in &victims {
+            while victim.recv(&mut reply).is_ok() {
+                answered += 1;
+            }
+        }
+    };
+    let started = Instant::now();
+    let mut sent = 0;
+    while sent < packets {
+        let due = (started.elapsed().as_secs_f64() * FLOOD_RATE) as u64;
+        while sent < due.min(packets) {
+            drop(victims[sent as usize % victims.len()].send(&query));
+            sent += 1;
+        }
+        drain();
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    sleep(AFTERWARDS);
+    drain();
+    println!("sent {sent} answered {answered} seconds {seconds:.3}");
+    Ok(())
 }
 
 /// A query that is answered, with a number that no other packet has.
@@ -187,5 +232,11 @@ impl Dice {
 const BATCH: u64 = 100;
 const MARKER: u16 = 0xFFFF;
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Addresses that are flooded.
+const VICTIMS: u8 = 32;
+/// Queries a second.
+const FLOOD_RATE: f64 = 100_000.0;
+/// For replies that are still on their way.
+const AFTERWARDS: Duration = Duration::from_millis(500);
 /// A datagram on loopback.
 const PACKET_MAX: usize = 4_000;
