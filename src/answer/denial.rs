@@ -182,9 +182,9 @@ const BITMAP_USUAL: usize = 2 + 17;
 
 pub(super) const RRSIG: u16 = 46;
 pub(super) const NSEC: u16 = 47;
-const DNSKEY: u16 = 48;
+pub(super) const DNSKEY: u16 = 48;
 const NSEC3: u16 = 50;
 const NSEC3PARAM: u16 = 51;
-const CDS: u16 = 59;
-const CDNSKEY: u16 = 60;
+pub(super) const CDS: u16 = 59;
+pub(super) const CDNSKEY: u16 = 60;
 const NXNAME: u16 = 128;

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use domain::base::iana::Rtype;
 use ipnet::IpNet;
@@ -14,7 +15,7 @@ use crate::app::print::{print, print_line};
 use crate::app::{Failure, plan, site};
 use crate::cli::Output;
 use crate::control::{self, Reply, Request};
-use crate::load::Site;
+use crate::load::{self, Site};
 use crate::model::{EndpointId, Name};
 use crate::snapshot::Snapshot;
 use crate::spec::did_you_mean;
@@ -100,7 +101,8 @@ pub(super) fn of(
     let qtype = Rtype::from_str(&qtype.to_ascii_uppercase())
         .map_err(|_| format!("`{qtype}` is no record type; try A, AAAA, TXT or TYPE65"))?;
     let client = Client::within(from);
-    let query = Query { name: name.as_slice(), qtype: qtype.to_int(), client, draw, proof: Proof::default() };
+    let proof = Proof { now: load::seconds(SystemTime::now()), ..Proof::default() };
+    let query = Query { name: name.as_slice(), qtype: qtype.to_int(), client, draw, proof };
     Ok(explain::explain(&query, snapshot))
 }
 

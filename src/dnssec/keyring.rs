@@ -252,6 +252,11 @@ impl Epoch {
     pub fn signing_tags(&self) -> impl Iterator<Item = u16> {
         self.data_signers.iter().map(|key| key.record.tag())
     }
+
+    /// The tags of the keys that sign the keys.
+    pub fn key_tags(&self) -> impl Iterator<Item = u16> {
+        self.key_signers.iter().map(|key| key.record.tag())
+    }
 }
 
 /// Of each algorithm the keys that are meant for it, or the others if there is none: RFC 6840 section 5.11 wants every

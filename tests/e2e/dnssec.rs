@@ -364,6 +364,21 @@ fn an_answer_without_dnssec_ok_has_no_signature() {
 }
 
 #[test]
+fn an_explanation_says_who_signs_from_the_files_and_from_the_server() {
+    let world = signed_world();
+    let key = key_files(&world, ".key").remove(0);
+    let tag = key.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.rsplit('+').next());
+    let tag: u16 = tag.and_then(|tag| tag.parse().ok()).expect("a tag");
+    let line = format!("\n  signed by example.org with key {tag}, for who wants proof\n");
+    let explained = |name: &str| said(&world, &["explain", name, "A", "--from", "192.0.2.1"]);
+    assert!(explained("www.example.org").contains(&line), "{}", explained("www.example.org"));
+    assert!(!explained("insecure.example.org").contains("signed by"), "a referral is not for us to sign");
+    let server = world.serve();
+    assert!(explained("www.example.org").contains(&line), "{}", explained("www.example.org"));
+    drop(server);
+}
+
+#[test]
 fn referrals_say_whether_what_is_cut_off_is_signed_and_glue_is_not_signed() {
     let world = signed_world();
     let server = world.serve();

@@ -20,7 +20,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::answer::denial::{CDNSKEY, CDS, DNSKEY};
 use crate::answer::{Answer, Query, Rcode, answer};
+use crate::dnssec::{Keyring, Seconds};
 use crate::health::{HealthMap, Verdict};
 use crate::model::{EndpointId, Family, RegionId};
 use crate::plan::Plan;
@@ -57,8 +59,20 @@ pub struct Explanation {
     pub scope: u8,
     /// The extended DNS error.
     pub ede: Option<ExtendedError>,
+    /// The zones that sign a part of it, for those who want proofs (RFC 4035).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub signed: Vec<SignedBy>,
     /// The question's name, and then each name that an alias led to.
     pub lookups: Vec<Lookup>,
+}
+
+/// A zone that signs, and with which keys it does.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SignedBy {
+    /// Its apex, without the dot at its end.
+    pub zone: String,
+    /// The tags of its keys that sign now (RFC 4034 appendix B).
+    pub keys: Vec<u16>,
 }
 
 /// Where a client is.
@@ -206,8 +220,25 @@ pub fn explain(query: &Query<'_>, snapshot: &Snapshot) -> Explanation {
         ttl: answer.answer.iter().chain(&answer.authority).map(|set| set.ttl).min(),
         scope: answer.scope,
         ede: answer.ede.map(|ede| ExtendedError { code: ede.code, text: ede.text }),
+        signed: signed(&answer, &snapshot.plan.keys, query.proof.now),
         lookups: recorder.lookups,
     }
+}
+
+/// Who signs the answer and authority sections.
+fn signed(answer: &Answer<'_>, keys: &Keyring, now: Seconds) -> Vec<SignedBy> {
+    let mut found = Vec::new();
+    for set in answer.answer.iter().chain(&answer.authority) {
+        let Some(zone) = set.signed.map(|id| keys.zone(id)) else { continue };
+        let epoch = zone.at(now);
+        let of_keys = matches!(set.rtype, DNSKEY | CDS | CDNSKEY);
+        let keys = if of_keys { epoch.key_tags().collect() } else { epoch.signing_tags().collect() };
+        let by = SignedBy { zone: records::absolute(zone.apex()).trim_end_matches('.').into(), keys };
+        if !found.contains(&by) {
+            found.push(by);
+        }
+    }
+    found
 }
 
 /// A snapshot in which every endpoint is up but these: for questions of "what if".

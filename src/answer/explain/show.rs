@@ -17,7 +17,7 @@
 use std::fmt::{self, Formatter};
 
 use crate::answer::explain::words::{DOWN, NOT_DRAWN};
-use crate::answer::explain::{Decided, Explanation, Fate, Finding, Lookup, MemberLook, PoolLook};
+use crate::answer::explain::{Decided, Explanation, Fate, Finding, Lookup, MemberLook, PoolLook, SignedBy};
 
 impl Explanation {
     /// Two lines: the answer, and why.
@@ -140,6 +140,11 @@ impl fmt::Display for Explanation {
         }
         if let Some(ede) = &self.ede {
             writeln!(f, "  extended error {}: {}", ede.code, ede.text)?;
+        }
+        for SignedBy { zone, keys } in &self.signed {
+            let keys: Vec<String> = keys.iter().map(u16::to_string).collect();
+            let s = if keys.len() == 1 { "" } else { "s" };
+            writeln!(f, "  signed by {zone} with key{s} {}, for who wants proof", keys.join(", "))?;
         }
         writeln!(f)?;
         if self.is_steered() {
