@@ -358,7 +358,7 @@ mod tests {
     use crate::dns::Config;
     use crate::dns::tests::*;
 
-    /// Answers everything with one address, and checks what it is arrival.
+    /// Answers everything with one address, and checks what it is asked.
     fn one_address(query: &Query<'_>) -> Answer<'static> {
         assert!(query.name.ends_with(&[0]) && query.name.len() <= 255);
         Answer {
