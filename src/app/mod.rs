@@ -8,6 +8,7 @@
 //! ```
 
 mod beating;
+mod certificate;
 mod check;
 mod demo;
 mod desk;

@@ -21,6 +21,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info, warn};
 
+use crate::app::certificate::Showing;
 use crate::app::desk::Desk;
 use crate::app::fleet::{self, Heard, Membership};
 use crate::app::follow::{self, Start};
@@ -62,7 +63,9 @@ async fn serve(config: Option<&Path>) -> Result<(), Failure> {
     };
     let Start { ready: Ready { plan, databases, .. }, version, watch, bundles } = start;
     databases.summaries(SystemTime::now()).iter().for_each(|database| info!("geo: {database}"));
-    let bound = dns::Bound::bind(dns_config(&site, &name)?).map_err(failed("cannot listen"))?;
+    let showing = Showing::start(&site)?;
+    let config = dns_config(&site, &name, showing.as_ref())?;
+    let bound = dns::Bound::bind(config).map_err(failed("cannot listen"))?;
     let state = StateFile::new(&site.state, "health");
     let saved = persist::read(&state);
     let listening = if saved.is_some() { Listening::now() } else { Listening::settling(&site) };
@@ -87,7 +90,8 @@ async fn serve(config: Option<&Path>) -> Result<(), Failure> {
         calls: open_control(&site, &happening).await?,
         happening,
         notifying,
-        addresses: bound.addresses(),
+        listening: bound.listening().map_err(failed("cannot listen"))?,
+        showing,
         bound: Some(bound),
         running: None,
         membership,
@@ -108,7 +112,9 @@ struct Server {
     site: Site,
     name: String,
     desk: Desk,
-    addresses: Vec<SocketAddr>,
+    listening: Vec<dns::Listening>,
+    /// `None`: nothing is encrypted.
+    showing: Option<Showing>,
     /// Until answering starts.
     bound: Option<dns::Bound>,
     /// Since answering started.
@@ -207,7 +213,7 @@ impl Server {
     fn start_answering(&mut self) -> Result<(), Failure> {
         let Some(bound) = self.bound.take() else { return Ok(()) };
         self.running = Some(bound.serve(Arc::clone(&self.desk.cell)).map_err(failed("cannot listen"))?);
-        let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+        let addresses: Vec<String> = self.listening.iter().map(ToString::to_string).collect();
         info!("answering on {}: {}", addresses.join(", "), self.desk.plan().summary());
         Ok(())
     }
@@ -389,7 +395,8 @@ impl Server {
             name: &self.name,
             site: &self.site,
             databases: &self.databases,
-            addresses: &self.addresses,
+            listening: &self.listening,
+            certificate: self.showing.as_ref().map(Showing::shown),
             membership: self.membership.as_ref(),
             notified: self.notifying.as_ref().map(Notifying::progress),
             zones_version: self.zones_version,
@@ -454,9 +461,16 @@ async fn open_metrics(address: SocketAddr, calls: mpsc::Sender<Call>) {
     }
 }
 
-fn dns_config(site: &Site, name: &str) -> Result<dns::Config, Failure> {
+fn dns_config(site: &Site, name: &str, showing: Option<&Showing>) -> Result<dns::Config, Failure> {
     let settings = &site.machine.dns;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let encrypted = site.machine.tls.as_ref().zip(showing).map(|(tls, showing)| dns::Encrypted {
+        identity: showing.identity(),
+        tls: tls.listen_tls.clone(),
+        https: tls.listen_https.clone(),
+        quic: tls.listen_quic.clone(),
+        https_path: tls.https_path.clone(),
+    });
     Ok(dns::Config {
         listen: settings.listen.clone(),
         workers: if settings.workers == 0 { cores } else { settings.workers },
@@ -469,6 +483,8 @@ fn dns_config(site: &Site, name: &str) -> Result<dns::Config, Failure> {
         tcp_idle: settings.tcp_idle,
         tcp_write: settings.tcp_write,
         signatures: site.machine.dnssec.signatures,
+        proxies: settings.proxy_from.clone(),
+        encrypted,
         name: name.to_owned(),
         cookies: cookies(site)?,
         chaos: dns::Chaos { version: settings.chaos_version.clone(), name: settings.chaos_name.clone() },

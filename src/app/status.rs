@@ -1,17 +1,17 @@
 //! `windrose status`: what a running server serves, hears and holds.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
+use crate::app::certificate::Shown;
 use crate::app::fleet::{Membership, Other};
 use crate::app::metrics::Reloads;
 use crate::app::persist::Writing;
 use crate::control::Reply;
-use crate::dns::Traffic;
+use crate::dns::{Listening, Traffic};
 use crate::dnssec;
 use crate::fleet::{Dropped, Link};
 use crate::health::{Basis, Standing};
@@ -28,7 +28,9 @@ pub(super) struct View<'s> {
     pub(super) name: &'s str,
     pub(super) site: &'s Site,
     pub(super) databases: &'s [Held],
-    pub(super) addresses: &'s [SocketAddr],
+    pub(super) listening: &'s [Listening],
+    /// The certificate of encrypted listeners, if there are any.
+    pub(super) certificate: Option<Shown>,
     pub(super) membership: Option<&'s Membership>,
     /// How telling goes, if somebody is to be told of what happens.
     pub(super) notified: Option<Progress>,
@@ -58,13 +60,16 @@ pub(super) fn reply(view: &View<'_>) -> Reply {
 fn text(view: &View<'_>) -> String {
     let plan = &view.snapshot.plan;
     let mut text = format!("{}: {}\n", view.name, if view.answering { "answering" } else { "first checks" });
-    let addresses: Vec<String> = view.addresses.iter().map(ToString::to_string).collect();
+    let addresses: Vec<String> = view.listening.iter().map(ToString::to_string).collect();
     let stats = view.traffic.total();
     let _ = writeln!(text, "  listening   {}", addresses.join(", "));
     let _ = writeln!(text, "  serving     {} (from {})", plan.summary(), view.site.zones.display());
     let _ = writeln!(text, "  snapshot    {}", view.snapshot.generation);
     let _ = writeln!(text, "  queries     {} ({} answered)", stats.queries, stats.answered());
     let wall = SystemTime::now();
+    if let Some(shown) = &view.certificate {
+        let _ = writeln!(text, "  certificate {}", certificate(shown, wall));
+    }
     for held in view.databases {
         if let Some(current) = &held.current {
             let _ = writeln!(text, "  geo         {}", current.database.summary(wall));
@@ -290,10 +295,16 @@ fn data(view: &View<'_>) -> Value {
             "regions": standings(view, &row).map(standing).collect::<Value>(),
         })
     };
+    let plain: Value =
+        view.listening.iter().filter(|one| one.encrypted.is_none()).map(|one| json!(one.address)).collect();
+    let encrypted = |one: &Listening| Some(json!({ "address": one.address, "transport": one.encrypted? }));
+    let encrypted: Value = view.listening.iter().filter_map(encrypted).collect();
     json!({
         "name": view.name,
         "answering": view.answering,
-        "addresses": view.addresses,
+        "addresses": plain,
+        "encrypted": encrypted,
+        "certificate": view.certificate.as_ref().map(certificate_data),
         "zones": view.site.zones,
         "summary": plan.summary(),
         "generation": view.snapshot.generation,
@@ -313,6 +324,20 @@ fn data(view: &View<'_>) -> Value {
         "probes": view.probes.iter().map(probe).collect::<Value>(),
         "endpoints": rows(&plan.inventory).map(endpoint).collect::<Value>(),
     })
+}
+
+/// Until when it holds, and why it is not the one in the files.
+fn certificate(shown: &Shown, wall: SystemTime) -> String {
+    let word = if shown.ends > wall { "ends" } else { "has ended:" };
+    let ends = httpdate::fmt_http_date(shown.ends);
+    match &shown.trouble {
+        None => format!("{word} {ends}"),
+        Some(trouble) => format!("{word} {ends}; what the files hold now is not used: {trouble}"),
+    }
+}
+
+fn certificate_data(shown: &Shown) -> Value {
+    json!({ "ends": httpdate::fmt_http_date(shown.ends), "error": shown.trouble })
 }
 
 fn refused(refused: &Refused) -> Value {

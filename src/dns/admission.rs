@@ -23,15 +23,18 @@ pub struct Admission {
 struct Held {
     total: usize,
     by_client: HashMap<IpAddr, usize>,
-    by_prefix: HashMap<(u64, bool), usize>,
+    by_prefix: HashMap<Prefix, usize>,
 }
+
+/// The first bits of an address, and whether it is IPv6.
+type Prefix = (u64, bool);
 
 /// The right to hold one connection, until it is dropped.
 #[derive(Debug)]
 pub struct Permit {
     admission: Arc<Admission>,
-    client: IpAddr,
-    prefix: (u64, bool),
+    /// `None`: it counts against no cap but that of all yet.
+    client: Option<(IpAddr, Prefix)>,
 }
 
 impl Admission {
@@ -42,20 +45,22 @@ impl Admission {
 
     /// Admits one more connection from `address`, unless that is one too many.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
-        if !self.rules.serve(address) {
-            return None;
-        }
-        let (client, prefix) = (client_of(address), self.rules.prefix(address));
+        self.admit_stranger()?.of_client(address)
+    }
+
+    /// Admits one more connection of which it is not known yet who is behind it.
+    pub fn admit_stranger(self: &Arc<Self>) -> Option<Permit> {
         let mut held = self.held();
-        let of_client = held.by_client.get(&client).copied().unwrap_or(0);
-        let of_prefix = held.by_prefix.get(&prefix).copied().unwrap_or(0);
-        if held.total >= self.most || of_client >= self.most_per_client || of_prefix >= self.most_per_prefix {
+        if held.total >= self.most {
             return None;
         }
         held.total += 1;
-        held.by_client.insert(client, of_client + 1);
-        held.by_prefix.insert(prefix, of_prefix + 1);
-        Some(Permit { admission: Arc::clone(self), client, prefix })
+        Some(Permit { admission: Arc::clone(self), client: None })
+    }
+
+    /// Whether so much is taken that a client should show first that it is where it says it is.
+    pub fn is_busy(&self) -> bool {
+        self.held().total >= self.most / BUSY_SHARE
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -64,13 +69,38 @@ impl Admission {
     }
 }
 
+impl Permit {
+    /// From now on it counts as one of the client at `address`, unless that is one too many of those, or of its
+    /// prefix, or the client is not served at all.
+    pub fn of_client(mut self, address: IpAddr) -> Option<Self> {
+        let Admission { most_per_client, most_per_prefix, ref rules, .. } = *self.admission;
+        if !rules.serve(address) {
+            return None;
+        }
+        let (client, prefix) = (client_of(address), rules.prefix(address));
+        {
+            let mut held = self.admission.held();
+            let of_client = held.by_client.get(&client).copied().unwrap_or(0);
+            let of_prefix = held.by_prefix.get(&prefix).copied().unwrap_or(0);
+            // Dropped with its lock still held, the permit would wait for itself.
+            if of_client < most_per_client && of_prefix < most_per_prefix {
+                held.by_client.insert(client, of_client + 1);
+                held.by_prefix.insert(prefix, of_prefix + 1);
+                self.client = Some((client, prefix));
+            }
+        }
+        self.client.is_some().then_some(self)
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut held = self.admission.held();
         held.total -= 1;
+        let Some((client, prefix)) = self.client else { return };
         let held = &mut *held;
-        one_less(&mut held.by_client, self.client);
-        one_less(&mut held.by_prefix, self.prefix);
+        one_less(&mut held.by_client, client);
+        one_less(&mut held.by_prefix, prefix);
     }
 }
 
@@ -91,6 +121,9 @@ fn client_of(address: IpAddr) -> IpAddr {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
+
+/// One place in so many taken: who asks over QUIC must show that it hears us (RFC 9000 section 8.1.2).
+const BUSY_SHARE: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -131,6 +164,17 @@ mod tests {
         assert!(held.is_some());
         assert!(admission.admit(address("2001:db8::2:1")).is_none());
         assert!(admission.admit(address("2001:db8:0:1::1")).is_some());
+    }
+
+    #[test]
+    fn a_stranger_takes_a_place_and_counts_as_a_client_once_it_is_known() {
+        let admission = Arc::new(Admission::new(2, 1));
+        let stranger = admission.admit_stranger();
+        let first = admission.admit(address("192.0.2.1"));
+        assert!(stranger.is_some() && first.is_some());
+        assert!(admission.admit_stranger().is_none());
+        assert!(stranger.and_then(|permit| permit.of_client(address("192.0.2.1"))).is_none());
+        assert!(admission.admit(address("192.0.2.2")).is_some(), "the stranger's place is free again");
     }
 
     #[test]

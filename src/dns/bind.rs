@@ -4,6 +4,7 @@
 //! TCP goes first and without `SO_REUSEPORT`: it is what keeps a second server of the same user from
 //! quietly sharing the port. The UDP sockets of the workers share theirs.
 
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
@@ -11,13 +12,15 @@ use std::time::Duration;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::Config;
+use super::respond::Transport;
+use super::{Config, Encrypted};
 
 /// Sockets that are bound but not served yet: so that all of them are known good before any is served.
 #[derive(Debug)]
 pub struct Bound {
     pub(super) config: Config,
     pub(super) places: Vec<Place>,
+    pub(super) encrypted: Vec<EncryptedPlace>,
 }
 
 /// The sockets of one address.
@@ -30,6 +33,33 @@ pub(super) struct Place {
     pub udp: Vec<UdpSocket>,
 }
 
+/// The socket of one address where clients encrypt.
+#[derive(Debug)]
+pub(super) enum EncryptedPlace {
+    Tls(TcpListener),
+    Https(TcpListener),
+    Quic(UdpSocket),
+}
+
+/// What is answered where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listening {
+    /// With its real port.
+    pub address: SocketAddr,
+    /// `None`: UDP and TCP.
+    pub encrypted: Option<&'static str>,
+}
+
+impl fmt::Display for Listening {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Listening { address, encrypted } = self;
+        match encrypted {
+            Some(transport) => write!(out, "{address} ({transport})"),
+            None => write!(out, "{address}"),
+        }
+    }
+}
+
 impl Bound {
     /// Binds every address.
     pub fn bind(config: Config) -> io::Result<Self> {
@@ -38,7 +68,22 @@ impl Bound {
         }
         let bind = |&address| bind_place(address, config.workers.max(1));
         let places = config.listen.iter().map(bind).collect::<io::Result<_>>()?;
-        Ok(Self { config, places })
+        let encrypted = config.encrypted.as_ref().map(bind_encrypted).transpose()?.unwrap_or_default();
+        Ok(Self { config, places, encrypted })
+    }
+
+    /// Where it will listen, and what for: UDP and TCP first.
+    pub fn listening(&self) -> io::Result<Vec<Listening>> {
+        let plain = |place: &Place| Ok(Listening { address: place.address, encrypted: None });
+        let encrypted = |place: &EncryptedPlace| {
+            let (address, transport) = match place {
+                EncryptedPlace::Tls(tcp) => (tcp.local_addr()?, Transport::Tls),
+                EncryptedPlace::Https(tcp) => (tcp.local_addr()?, Transport::Https),
+                EncryptedPlace::Quic(udp) => (udp.local_addr()?, Transport::Quic),
+            };
+            Ok(Listening { address, encrypted: Some(transport.name()) })
+        };
+        self.places.iter().map(plain).chain(self.encrypted.iter().map(encrypted)).collect()
     }
 
     /// The addresses, with real ports.
@@ -60,6 +105,29 @@ fn bind_place(address: SocketAddr, workers: usize) -> io::Result<Place> {
             Err(error) => return Err(explained(error, "UDP", real)),
         }
     }
+}
+
+fn bind_encrypted(wanted: &Encrypted) -> io::Result<Vec<EncryptedPlace>> {
+    let tcp = |&address: &SocketAddr, transport: Transport| {
+        bind_tcp(address).map_err(|error| explained(error, transport.name(), address))
+    };
+    let tls = wanted.tls.iter().map(|address| tcp(address, Transport::Tls).map(EncryptedPlace::Tls));
+    let https = wanted.https.iter().map(|address| tcp(address, Transport::Https).map(EncryptedPlace::Https));
+    let quic = wanted.quic.iter().map(|&address| {
+        let bound = bind_quic(address).map(EncryptedPlace::Quic);
+        bound.map_err(|error| explained(error, Transport::Quic.name(), address))
+    });
+    tls.chain(https).chain(quic).collect()
+}
+
+/// Without `SO_REUSEPORT`: packets of one connection must not go to two processes.
+fn bind_quic(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = new_socket(address, Type::DGRAM, Protocol::UDP)?;
+    socket.set_recv_buffer_size(BUFFER)?;
+    socket.set_send_buffer_size(BUFFER)?;
+    socket.bind(&address.into())?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {

@@ -1,9 +1,10 @@
-//! DNS over UDP and TCP: packets in, [`crate::answer::answer`], packets out.
+//! DNS over UDP, TCP, TLS, HTTPS and QUIC: packets in, [`crate::answer::answer`], packets out.
 //!
 //! ```text
 //!   socket --> wire::parse --> Query --> answer() --> Answer --> wire::compose --> socket
 //!     udp: one thread per core, each with its own SO_REUSEPORT socket, batches
-//!     stream: TCP connections on tokio
+//!     stream: TCP connections on tokio, bare or with tls on them; https: HTTP on those
+//!     quic: connections on tokio, one stream for each query
 //! ```
 //!
 //! [`Bound::bind`] takes the sockets, [`Bound::serve`] starts the threads and tasks, [`Running`] stops
@@ -14,8 +15,11 @@ mod believed;
 mod bind;
 pub mod cookies;
 mod draw;
+mod https;
 mod limits;
 mod peer;
+mod proxy;
+mod quic;
 pub mod respond;
 mod running;
 mod sign;
@@ -23,22 +27,25 @@ mod stats;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod udp;
 mod udp_plain;
 mod wire;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::spec::Limits;
 
-pub use bind::Bound;
+pub use bind::{Bound, Listening};
 pub use draw::Draws;
 pub use limits::Counted;
 pub use running::Running;
 pub use stats::{Stats, Traffic};
+pub use tls::Identity;
 
 /// What the listeners need to know.
 #[derive(Clone, Debug)]
@@ -65,6 +72,10 @@ pub struct Config {
     pub tcp_write: Duration,
     /// Signatures that are remembered at most (RFC 4034), of about 105 octets each.
     pub signatures: usize,
+    /// Who speaks for others: what they send starts with the address of the client (PROXY protocol).
+    pub proxies: Vec<IpNet>,
+    /// Where clients may encrypt; `None`: nowhere.
+    pub encrypted: Option<Encrypted>,
     /// Name for NSID (RFC 5001).
     pub name: String,
     /// What cookies are made with (RFC 7873); `None`: the option is passed over.
@@ -82,4 +93,19 @@ pub struct Chaos {
     pub version: Option<String>,
     /// `id.server` and `hostname.bind`.
     pub name: Option<String>,
+}
+
+/// What the listeners need to know whose clients encrypt. Caps and deadlines are those of TCP.
+#[derive(Clone, Debug)]
+pub struct Encrypted {
+    /// The certificate; replaced while they run.
+    pub identity: Arc<Identity>,
+    /// Addresses for DNS over TLS.
+    pub tls: Vec<SocketAddr>,
+    /// Addresses for DNS over HTTPS.
+    pub https: Vec<SocketAddr>,
+    /// Addresses for DNS over QUIC.
+    pub quic: Vec<SocketAddr>,
+    /// The path of DNS over HTTPS, as "/dns-query".
+    pub https_path: String,
 }

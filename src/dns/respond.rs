@@ -21,13 +21,42 @@ use crate::snapshot::Snapshot;
 pub use super::limits::Limiter;
 pub use super::wire::compose::Reply;
 
-/// How a packet came, as far as the size of its reply goes.
+/// How a packet came: over all but UDP the reply may have 65535 octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// In a datagram: no more than the client and the operator allow, and 512 octets without EDNS.
     Udp,
-    /// In a stream: up to 65535 octets.
+    /// In a stream.
     Tcp,
+    /// In a stream, encrypted (RFC 7858).
+    Tls,
+    /// In a request of HTTP, encrypted (RFC 8484).
+    Https,
+    /// In a stream of its own, encrypted (RFC 9250).
+    Quic,
+}
+
+impl Transport {
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Udp => "UDP",
+            Transport::Tcp => "TCP",
+            Transport::Tls => "TLS",
+            Transport::Https => "HTTPS",
+            Transport::Quic => "QUIC",
+        }
+    }
+
+    /// Whether it is a connection that RFC 7828 speaks of: those of HTTPS and QUIC have times of their own.
+    pub fn is_kept_open(self) -> bool {
+        matches!(self, Transport::Tcp | Transport::Tls)
+    }
+
+    /// Whether nobody between here and the client can read it.
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, Transport::Tls | Transport::Https | Transport::Quic)
+    }
 }
 
 /// A packet that has come.
@@ -305,11 +334,11 @@ impl Responder {
     /// The most octets that the reply may take.
     fn limit(&self, request: &Request<'_>, transport: Transport, room: usize) -> usize {
         let allowed = match (transport, &request.edns) {
-            (Transport::Tcp, _) => usize::from(u16::MAX),
             (Transport::Udp, None) => SMALLEST_LIMIT,
             (Transport::Udp, Some(edns)) => {
                 usize::from(edns.payload.min(self.udp_payload)).max(SMALLEST_LIMIT)
             }
+            _ => usize::from(u16::MAX),
         };
         allowed.min(room)
     }
@@ -333,7 +362,8 @@ impl Responder {
             subnet: edns.subnet.map(scoped),
             nsid: edns.nsid.then_some(&*self.nsid),
             cookie: checked.map(|checked| &checked.cookie),
-            keepalive: (edns.keepalive && transport == Transport::Tcp).then_some(self.keepalive),
+            keepalive: (edns.keepalive && transport.is_kept_open()).then_some(self.keepalive),
+            padding: edns.padding && transport.is_encrypted(),
             ede,
         })
     }
@@ -518,6 +548,24 @@ mod tests {
     }
 
     #[test]
+    fn every_transport_gives_the_same_reply_and_encrypted_ones_pad_it_for_those_who_take_that() {
+        let plain = with_edns(query("a.example", A), 1232, &[]);
+        let padding = with_edns(query("a.example", A), 1232, &option(12, &[0; 9]));
+        let octets =
+            |packet, transport| reply_by(&config(), one_address, packet, transport).expect("a reply").1;
+        let over_tcp = octets(&plain, Transport::Tcp);
+        for transport in [Transport::Udp, Transport::Tls, Transport::Https, Transport::Quic] {
+            assert_eq!(octets(&plain, transport), over_tcp);
+            let reply = octets(&padding, transport);
+            assert_eq!(reply.len(), if transport.is_encrypted() { 468 } else { over_tcp.len() });
+            assert_eq!(Message::from_vec(&reply).expect("a well-formed reply").answers.len(), 1);
+        }
+        assert_eq!(octets(&padding, Transport::Tcp), over_tcp);
+        let (reply, large) = reply_by(&config(), many_addresses, &padding, Transport::Tls).expect("a reply");
+        assert_eq!((large.len() % 468, reply.length), (0, large.len()));
+    }
+
+    #[test]
     fn a_datagram_from_port_0_is_not_answered() {
         let responder = Responder::new(&config());
         let client = "203.0.113.9:0".parse().expect("an address");
@@ -545,7 +593,7 @@ mod tests {
             };
             assert!(packet[2] & 0x80 == 0, "a response was answered");
             assert_eq!(reply.length, octets.len());
-            assert!(transport == Transport::Tcp || octets.len() <= 1232);
+            assert!(transport != Transport::Udp || octets.len() <= 1232);
             let message = Message::from_vec(&octets).expect("a well-formed reply");
             assert_eq!(message.metadata.message_type, MessageType::Response);
             assert_eq!(octets[..2], packet[..2]);
@@ -578,6 +626,7 @@ mod tests {
             packet.extend(tail);
             holds_for(&packet, Transport::Udp);
             holds_for(&packet, Transport::Tcp);
+            holds_for(&packet, Transport::Tls);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,11 +14,15 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::admission::Admission;
-use super::bind::{Bound, Place};
-use super::respond::Responder;
-use super::stats::{Stats, Tally, Traffic};
-use super::stream::{Listener, Service};
+use super::bind::{Bound, EncryptedPlace, Place};
+use super::https::Https;
+use super::proxy::Proxies;
+use super::quic::QuicListener;
+use super::respond::{Responder, Transport};
+use super::stats::{Tally, Traffic};
+use super::stream::{Listener, Service, Speech};
 use super::udp::Worker;
+use super::{Encrypted, tls};
 use crate::dnssec::Figures;
 use crate::snapshot::SnapshotCell;
 
@@ -31,45 +35,57 @@ pub struct Running {
     closing: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
     listeners: JoinSet<()>,
-    /// All TCP listeners count in one,
-    tcp_tally: Arc<Tally>,
+    /// All listeners of a transport count in one,
+    tallies: Tallies,
     /// and each UDP thread in its own.
     udp_tallies: Vec<Arc<Tally>>,
     /// All sign through one.
     responder: Arc<Responder>,
 }
 
+#[derive(Debug, Default)]
+struct Tallies {
+    tcp: Arc<Tally>,
+    tls: Arc<Tally>,
+    https: Arc<Tally>,
+    quic: Arc<Tally>,
+}
+
 impl Bound {
     /// Starts answering from the cell. Call inside a tokio runtime.
     pub fn serve(self, cell: Arc<SnapshotCell>) -> io::Result<Running> {
-        let Bound { config, places } = self;
+        let Bound { config, places, encrypted } = self;
         let responder = Arc::new(Responder::new(&config));
-        let service = Arc::new(Service {
-            responder: Arc::clone(&responder),
-            cell: Arc::clone(&cell),
+        let mut running = Running::new(Arc::clone(&responder));
+        let service = Service {
             admission: Arc::new(Admission::new(
                 config.tcp_connections,
                 config.tcp_connections_per_client,
                 config.tcp_connections_per_prefix,
                 Arc::clone(responder.rules()),
             )),
+            responder,
+            cell,
             idle: config.tcp_idle,
             write: config.tcp_write,
-            tally: Arc::default(),
-        });
-        let mut running = Running::new(Arc::clone(&service.tally), Arc::clone(&responder));
+            proxies: Arc::new(Proxies::new(&config.proxies)),
+            tally: Arc::clone(&running.tallies.tcp),
+        };
         for Place { address, tcp, udp } in places {
             for socket in udp {
-                running.start_worker(address, socket, &responder, &cell)?;
+                running.start_worker(address, socket, &service)?;
             }
-            running.start_listener(address, tokio::net::TcpListener::from_std(tcp)?, &service);
+            running.start_listener(tcp, Speech::Plain, &service)?;
+        }
+        if let Some(wanted) = config.encrypted {
+            running.start_encrypted(encrypted, &wanted, &service)?;
         }
         Ok(running)
     }
 }
 
 impl Running {
-    fn new(tcp_tally: Arc<Tally>, responder: Arc<Responder>) -> Self {
+    fn new(responder: Arc<Responder>) -> Self {
         let (reports, failures) = mpsc::unbounded_channel();
         Self {
             failures,
@@ -78,7 +94,7 @@ impl Running {
             closing: watch::Sender::new(false),
             threads: Vec::new(),
             listeners: JoinSet::new(),
-            tcp_tally,
+            tallies: Tallies::default(),
             udp_tallies: Vec::new(),
             responder,
         }
@@ -91,10 +107,13 @@ impl Running {
 
     /// What all listeners have counted so far.
     pub fn traffic(&self) -> Traffic {
-        let (mut udp, mut tcp) = (Stats::default(), Stats::default());
-        self.udp_tallies.iter().for_each(|tally| tally.add_to(&mut udp));
-        self.tcp_tally.add_to(&mut tcp);
-        Traffic { udp, tcp }
+        let mut traffic = Traffic::default();
+        self.udp_tallies.iter().for_each(|tally| tally.add_to(&mut traffic.udp));
+        self.tallies.tcp.add_to(&mut traffic.tcp);
+        self.tallies.tls.add_to(&mut traffic.tls);
+        self.tallies.https.add_to(&mut traffic.https);
+        self.tallies.quic.add_to(&mut traffic.quic);
+        traffic
     }
 
     /// What was signed so far.
@@ -125,19 +144,14 @@ impl Running {
         self.closing.send_replace(true);
     }
 
-    fn start_worker(
-        &mut self,
-        address: SocketAddr,
-        socket: UdpSocket,
-        responder: &Arc<Responder>,
-        cell: &Arc<SnapshotCell>,
-    ) -> io::Result<()> {
+    fn start_worker(&mut self, address: SocketAddr, socket: UdpSocket, service: &Service) -> io::Result<()> {
         let tally = Arc::<Tally>::default();
         let worker = Worker {
             socket,
             wildcard: address.ip().is_unspecified(),
-            responder: Arc::clone(responder),
-            cell: Arc::clone(cell),
+            responder: Arc::clone(&service.responder),
+            cell: Arc::clone(&service.cell),
+            proxies: Arc::clone(&service.proxies),
             stop: Arc::clone(&self.stop),
             tally: Arc::clone(&tally),
         };
@@ -154,18 +168,60 @@ impl Running {
         Ok(())
     }
 
-    fn start_listener(&mut self, address: SocketAddr, tcp: tokio::net::TcpListener, service: &Arc<Service>) {
-        let listener =
-            Listener { tcp, address, service: Arc::clone(service), closing: self.closing.subscribe() };
+    fn start_encrypted(
+        &mut self,
+        places: Vec<EncryptedPlace>,
+        wanted: &Encrypted,
+        service: &Service,
+    ) -> io::Result<()> {
+        let Encrypted { identity, https_path, .. } = wanted;
+        let tls = Speech::Tls(tls::for_dns(identity)?.into());
+        let https = Https { acceptor: tls::for_https(identity)?.into(), path: https_path.as_str().into() };
+        let counting = |tally: &Arc<Tally>| Service { tally: Arc::clone(tally), ..service.clone() };
+        for place in places {
+            match place {
+                EncryptedPlace::Tls(tcp) => {
+                    self.start_listener(tcp, tls.clone(), &counting(&self.tallies.tls))?;
+                }
+                EncryptedPlace::Https(tcp) => {
+                    let speech = Speech::Https(https.clone());
+                    self.start_listener(tcp, speech, &counting(&self.tallies.https))?;
+                }
+                EncryptedPlace::Quic(udp) => {
+                    let (address, closing) = (udp.local_addr()?, self.closing.subscribe());
+                    let service = Arc::new(counting(&self.tallies.quic));
+                    let listener = QuicListener::new(udp, identity, service, closing)?;
+                    self.keep_listening(Transport::Quic, address, listener.run());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn start_listener(&mut self, tcp: TcpListener, speech: Speech, service: &Service) -> io::Result<()> {
+        let (address, transport) = (tcp.local_addr()?, speech.transport());
+        let (tcp, closing) = (tokio::net::TcpListener::from_std(tcp)?, self.closing.subscribe());
+        let listener = Listener { tcp, address, speech, service: Arc::new(service.clone()), closing };
+        self.keep_listening(transport, address, listener.run());
+        Ok(())
+    }
+
+    /// Runs a listener, and tells how it ended if that is not because it was told to.
+    fn keep_listening(
+        &mut self,
+        transport: Transport,
+        address: SocketAddr,
+        listener: impl Future<Output = io::Result<()>> + Send + 'static,
+    ) {
         let reports = self.reports.clone();
         self.listeners.spawn(async move {
             // A task of its own, so that its panic is heard of here.
             let mut listening = JoinSet::new();
-            listening.spawn(listener.run());
+            listening.spawn(listener);
             match listening.join_next().await {
                 Some(Ok(Ok(()))) | None => {}
-                Some(Ok(Err(error))) => report(&reports, "TCP", address, &error),
-                Some(Err(error)) => report(&reports, "TCP", address, &io::Error::other(error)),
+                Some(Ok(Err(error))) => report(&reports, transport.name(), address, &error),
+                Some(Err(error)) => report(&reports, transport.name(), address, &io::Error::other(error)),
             }
         });
     }
@@ -207,9 +263,9 @@ mod tests {
     use tokio::runtime::Runtime;
 
     use super::*;
-    use crate::dns::Config;
     use crate::dns::tests::{cell, chaos, config, refusal};
     use crate::dns::udp_plain;
+    use crate::dns::{Config, Stats};
 
     /// What a test waits for something that must happen.
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -338,13 +394,14 @@ mod tests {
     fn one_at_a_time_serves_where_batches_cannot() {
         for listen in ["127.0.0.1:0", "0.0.0.0:0"] {
             let bound = Bound::bind(Config { listen: vec![listen.parse().expect("an address")], ..config() });
-            let Bound { config, mut places } = bound.expect("loopback can be bound");
+            let Bound { config, mut places, .. } = bound.expect("loopback can be bound");
             let place = places.pop().expect("one address");
             let worker = Worker {
                 socket: place.udp.into_iter().next().expect("one worker"),
                 wildcard: place.address.ip().is_unspecified(),
                 responder: Arc::new(Responder::new(&config)),
                 cell: cell(),
+                proxies: Arc::default(),
                 stop: Arc::default(),
                 tally: Arc::default(),
             };

@@ -22,10 +22,13 @@ pub struct Stats {
     pub unsent: u64,
     /// Wake-ups: over UDP the batches received, over TCP the reads that held a query.
     pub batches: u64,
-    /// TCP connections accepted.
+    /// Connections accepted.
     pub connections: u64,
-    /// TCP connections closed at once, because of a cap.
+    /// Connections closed at once, because of a cap.
     pub connections_refused: u64,
+    /// Connections that ended before their first message could come: no TLS or QUIC, none of the protocols
+    /// that are spoken, no PROXY header where one must be, or too slow.
+    pub connections_failed: u64,
     /// What limits kept back.
     pub limited: Counted,
 }
@@ -61,9 +64,19 @@ impl Stats {
             batches,
             connections,
             connections_refused,
+            connections_failed,
             limited: Counted { dropped, slipped, errors_dropped, shrunk },
         } = self;
-        let others = [queries, silenced, truncated, unsent, batches, connections, connections_refused];
+        let others = [
+            queries,
+            silenced,
+            truncated,
+            unsent,
+            batches,
+            connections,
+            connections_refused,
+            connections_failed,
+        ];
         let limited = [dropped, slipped, errors_dropped, shrunk];
         others.into_iter().chain(limited).chain(replies)
     }
@@ -76,13 +89,28 @@ pub struct Traffic {
     pub udp: Stats,
     /// Over TCP.
     pub tcp: Stats,
+    /// Over TLS.
+    pub tls: Stats,
+    /// Over HTTPS.
+    pub https: Stats,
+    /// Over QUIC.
+    pub quic: Stats,
 }
 
 impl Traffic {
-    /// Over both.
+    /// Each transport by its name.
+    pub fn by_transport(&self) -> [(&'static str, &Stats); 5] {
+        let Self { udp, tcp, tls, https, quic } = self;
+        [("udp", udp), ("tcp", tcp), ("tls", tls), ("https", https), ("quic", quic)]
+    }
+
+    /// Over all of them.
     pub fn total(&self) -> Stats {
-        let Self { udp: mut sum, mut tcp } = *self;
-        sum.counts().zip(tcp.counts()).for_each(|(sum, count)| *sum += *count);
+        let mut sum = Stats::default();
+        for (_, stats) in self.by_transport() {
+            let mut stats = *stats;
+            sum.counts().zip(stats.counts()).for_each(|(sum, count)| *sum += *count);
+        }
         sum
     }
 }
@@ -90,7 +118,7 @@ impl Traffic {
 /// The counts of one listener, for others to read. On cache lines of its own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(super) struct Tally([AtomicU64; Stats::RCODES + 11]);
+pub(super) struct Tally([AtomicU64; Stats::RCODES + 12]);
 
 impl Tally {
     /// Adds what was counted, and starts counting anew.
@@ -130,14 +158,14 @@ mod tests {
     }
 
     #[test]
-    fn the_total_is_of_both_transports() {
+    fn the_total_is_of_all_transports() {
         let mut udp = Stats { batches: 2, ..Stats::default() };
         let mut tcp = Stats { connections: 1, ..Stats::default() };
         udp.count(None);
         tcp.count(Some(&Reply { length: 12, rcode: 0, truncated: false }));
-        let total = Traffic { udp, tcp }.total();
-        assert_eq!((total.queries, total.answered(), total.silenced), (2, 1, 1));
-        assert_eq!((total.batches, total.connections), (2, 1));
+        let total = Traffic { udp, tcp, quic: udp, ..Traffic::default() }.total();
+        assert_eq!((total.queries, total.answered(), total.silenced), (3, 1, 2));
+        assert_eq!((total.batches, total.connections), (4, 1));
     }
 
     #[test]

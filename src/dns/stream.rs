@@ -1,8 +1,10 @@
-//! DNS over TCP (RFC 7766): connections with many queries, each behind its length.
+//! DNS over TCP (RFC 7766) and TLS (RFC 7858): connections with many queries, each behind its length.
 //!
 //! ```text
-//!   accept --admission--> task: read --> frames --respond--> replies --> write --> read ...
-//!                                                  `- until enough is waiting to be written
+//!   accept --admission--> task: PROXY header, if from a proxy --> TLS, if the listener's --> conversation
+//!
+//!   conversation: read --> frames --respond--> replies --> write --> read ...
+//!                                    `- until enough is waiting to be written
 //! ```
 //!
 //! A connection reads, answers and writes in turn. While a client does not take its answers nothing more
@@ -22,15 +24,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
 
-use super::admission::Admission;
+use super::admission::{Admission, Permit};
 use super::draw::{Draws, wall_clock};
+use super::https::Https;
+use super::proxy::{self, Origin, Proxies};
 use super::respond::{Arrival, Responder, Transport};
 use super::stats::{Stats, Tally};
 use crate::snapshot::SnapshotCell;
 
-/// What all connections share.
-#[derive(Debug)]
+/// What all connections of one transport share.
+#[derive(Clone, Debug)]
 pub struct Service {
     /// Writes the replies.
     pub responder: Arc<Responder>,
@@ -42,17 +47,42 @@ pub struct Service {
     pub idle: Duration,
     /// A client that does not take its answers this long is cut off.
     pub write: Duration,
+    /// Those whose connections start with the address of the client.
+    pub proxies: Arc<Proxies>,
     /// Where they count.
     pub tally: Arc<Tally>,
 }
 
+/// What the connections of a listener speak.
+#[derive(Clone)]
+pub enum Speech {
+    /// DNS.
+    Plain,
+    /// DNS inside of TLS.
+    Tls(TlsAcceptor),
+    /// DNS inside of HTTP inside of TLS.
+    Https(Https),
+}
+
+impl Speech {
+    /// How its queries come.
+    pub fn transport(&self) -> Transport {
+        match self {
+            Speech::Plain => Transport::Tcp,
+            Speech::Tls(_) => Transport::Tls,
+            Speech::Https(_) => Transport::Https,
+        }
+    }
+}
+
 /// Accepts the connections of one address.
-#[derive(Debug)]
 pub struct Listener {
     /// Bound.
     pub tcp: TcpListener,
     /// To what.
     pub address: SocketAddr,
+    /// What is spoken there.
+    pub speech: Speech,
     /// What its connections share.
     pub service: Arc<Service>,
     /// Turns true when the listener is to end.
@@ -62,7 +92,7 @@ pub struct Listener {
 impl Listener {
     /// Serves until it is told to close, then until the connections have written what they owe.
     pub async fn run(self) -> io::Result<()> {
-        let Listener { tcp, address, service, mut closing } = self;
+        let Listener { tcp, address, speech, service, mut closing } = self;
         let mut connections = JoinSet::new();
         let mut shortage = Shortage::default();
         let for_connections = closing.clone();
@@ -75,7 +105,7 @@ impl Listener {
                 accepted = tcp.accept(), if pause.is_none() => match accepted {
                     Ok((stream, client)) => {
                         shortage.last = Duration::ZERO;
-                        if let Some(connection) = service.admit(stream, client, &for_connections) {
+                        if let Some(connection) = service.admit(stream, client, &speech, &for_connections) {
                             connections.spawn(connection);
                         }
                     }
@@ -99,21 +129,112 @@ impl Service {
     fn admit(
         self: &Arc<Self>,
         stream: TcpStream,
-        client: SocketAddr,
+        peer: SocketAddr,
+        speech: &Speech,
         closing: &watch::Receiver<bool>,
     ) -> Option<impl Future<Output = ()> + use<>> {
-        let permit = self.admission.admit(client.ip());
+        let permit = if self.proxies.include(peer.ip()) {
+            self.admission.admit_stranger()
+        } else {
+            self.admission.admit(peer.ip())
+        };
         let refused = u64::from(permit.is_none());
         self.tally.add(&mut Stats { connections: 1, connections_refused: refused, ..Stats::default() });
         let permit = permit?;
-        let (service, closing) = (Arc::clone(self), closing.clone());
+        let (service, speech, closing) = (Arc::clone(self), speech.clone(), closing.clone());
         Some(async move {
             // Answers are written whole; waiting to fill a segment would only delay them.
             let _ = stream.set_nodelay(true);
             // However it ended, there is nobody to tell.
-            let _ = Connection::new(&service, client).converse(stream, closing).await;
-            drop(permit);
+            let _ = service.meet(stream, peer, permit, speech, closing).await;
         })
+    }
+
+    /// Learns who the client is, agrees with it on how to speak, and speaks.
+    async fn meet(
+        self: Arc<Self>,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+        permit: Permit,
+        speech: Speech,
+        closing: watch::Receiver<bool>,
+    ) -> io::Result<()> {
+        let in_time = Instant::now() + self.idle;
+        let opening = self.client_behind(&mut stream, peer, permit);
+        let (client, _permit) = self.opened(in_time, &closing, opening).await?;
+        match speech {
+            Speech::Plain => {
+                let connection = Connection::new(&self, client, Transport::Tcp);
+                connection.converse(stream, closing).await
+            }
+            Speech::Tls(acceptor) => {
+                let stream = self.opened(in_time, &closing, acceptor.accept(stream)).await?;
+                let connection = Connection::new(&self, client, Transport::Tls);
+                connection.converse(stream, closing).await
+            }
+            Speech::Https(https) => {
+                let stream = self.opened(in_time, &closing, https.acceptor.accept(stream)).await?;
+                https.converse(self, stream, client, closing).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Who the client is, and its right to a connection.
+    async fn client_behind(
+        &self,
+        stream: &mut TcpStream,
+        peer: SocketAddr,
+        permit: Permit,
+    ) -> io::Result<(SocketAddr, Permit)> {
+        if !self.proxies.include(peer.ip()) {
+            return Ok((peer, permit));
+        }
+        match proxy::take_header(stream).await? {
+            // A balancer looks often, and for all its clients.
+            Origin::Proxy => Ok((peer, permit)),
+            Origin::Client(client) => match permit.of_client(client.ip()) {
+                Some(permit) => Ok((client, permit)),
+                None => {
+                    self.tally.add(&mut Stats { connections_refused: 1, ..Stats::default() });
+                    Err(io::ErrorKind::ConnectionRefused.into())
+                }
+            },
+        }
+    }
+
+    /// What comes of a step before the first message, unless it takes too long or the listener closes.
+    async fn opened<T>(
+        &self,
+        in_time: Instant,
+        closing: &watch::Receiver<bool>,
+        step: impl Future<Output = io::Result<T>>,
+    ) -> io::Result<T> {
+        let mut closing = closing.clone();
+        let opened = tokio::select! {
+            biased;
+            _ = closing.wait_for(|closing| *closing) => return Err(io::ErrorKind::Interrupted.into()),
+            opened = timeout_at(in_time, step) => opened.map_err(io::Error::from).flatten(),
+        };
+        if opened.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::ConnectionRefused) {
+            self.tally.add(&mut Stats { connections_failed: 1, ..Stats::default() });
+        }
+        opened
+    }
+
+    /// The reply to a message that came whole by itself; `None`: it gets none.
+    pub fn reply(&self, packet: &[u8], client: SocketAddr, transport: Transport) -> Option<Vec<u8>> {
+        let draw = DRAWS.with_borrow_mut(Draws::draw);
+        let snapshot = self.cell.load();
+        let mut counted = Stats { batches: 1, ..Stats::default() };
+        let reply = REPLY.with_borrow_mut(|out| {
+            let arrival = Arrival { packet, client, transport, draw, now: wall_clock() };
+            let reply = self.responder.respond(&arrival, None, &snapshot, out);
+            counted.count(reply.as_ref());
+            reply.map(|reply| out[..reply.length].to_vec())
+        });
+        self.tally.add(&mut counted);
+        reply
     }
 }
 
@@ -121,6 +242,7 @@ impl Service {
 struct Connection<'s> {
     service: &'s Service,
     client: SocketAddr,
+    transport: Transport,
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
     draws: Draws,
@@ -133,13 +255,14 @@ enum Frames {
     Partial,
     /// So many were answered; there may be more.
     Answered,
-    /// One is empty: the client talks something else.
+    /// One is empty, or the header of a proxy: the client talks something else.
     Nonsense,
 }
 
 impl<'s> Connection<'s> {
-    fn new(service: &'s Service, client: SocketAddr) -> Self {
-        Self { service, client, incoming: Vec::new(), outgoing: Vec::new(), draws: Draws::seeded() }
+    fn new(service: &'s Service, client: SocketAddr, transport: Transport) -> Self {
+        let (incoming, outgoing) = (Vec::new(), Vec::new());
+        Self { service, client, transport, incoming, outgoing, draws: Draws::seeded() }
     }
 
     /// Answers until the client ends it, is too slow, or the listener closes.
@@ -151,7 +274,7 @@ impl<'s> Connection<'s> {
         loop {
             let frames = self.answer_frames();
             if !self.outgoing.is_empty() {
-                timeout(self.service.write, stream.write_all(&self.outgoing)).await??;
+                timeout(self.service.write, write_out(&mut stream, &self.outgoing)).await??;
                 self.outgoing.clear();
             }
             match frames {
@@ -178,6 +301,10 @@ impl<'s> Connection<'s> {
 
     /// Answers the whole frames in `incoming`, until enough waits in `outgoing`.
     fn answer_frames(&mut self) -> Frames {
+        // From somebody who is not listed as a proxy, or says it twice.
+        if proxy::looks_like_header(&self.incoming) {
+            return Frames::Nonsense;
+        }
         let mut rest = &self.incoming[..];
         let mut counted = Stats::default();
         let mut frames = Frames::Partial;
@@ -193,9 +320,9 @@ impl<'s> Connection<'s> {
             rest = after;
             let draw = self.draws.draw();
             REPLY.with_borrow_mut(|out| {
-                let (responder, client) = (&self.service.responder, self.client);
-                let arrival = Arrival { packet, client, transport: Transport::Tcp, draw, now };
-                let reply = responder.respond(&arrival, None, &snapshot, out);
+                let Self { service, client, transport, .. } = *self;
+                let arrival = Arrival { packet, client, transport, draw, now };
+                let reply = service.responder.respond(&arrival, None, &snapshot, out);
                 counted.count(reply.as_ref());
                 if let Some(reply) = reply {
                     self.outgoing.extend_from_slice(&(reply.length as u16).to_be_bytes());
@@ -214,7 +341,15 @@ impl<'s> Connection<'s> {
     }
 }
 
+/// Writes all of it, and what TLS holds back until it is told that no more comes.
+async fn write_out<S: AsyncWrite + Unpin>(stream: &mut S, octets: &[u8]) -> io::Result<()> {
+    stream.write_all(octets).await?;
+    stream.flush().await
+}
+
 thread_local! {
+    /// The draws of messages that come by themselves.
+    static DRAWS: RefCell<Draws> = RefCell::new(Draws::seeded());
     /// Where a reply is written before its length is known: one for each thread, not each connection.
     static REPLY: RefCell<Box<[u8]>> = RefCell::new(vec![0; usize::from(u16::MAX)].into_boxed_slice());
 }
@@ -281,9 +416,9 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     )
 }
 
-fn log_panic(ended: Result<(), tokio::task::JoinError>) {
+pub fn log_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
-        tracing::error!(%error, "a TCP connection ended by a fault of ours");
+        tracing::error!(%error, "a connection ended by a fault of ours");
     }
 }
 
@@ -325,13 +460,14 @@ mod tests {
             responder,
             idle,
             write,
+            proxies: Arc::default(),
             tally: Arc::clone(&tally),
         };
         let closing = watch::Sender::new(false);
         let heard = closing.subscribe();
         let served = tokio::spawn(async move {
             let client = "192.0.2.1:4242".parse().expect("an address");
-            Connection::new(&service, client).converse(server, heard).await
+            Connection::new(&service, client, Transport::Tcp).converse(server, heard).await
         });
         Talk { client, served, closing, tally }
     }

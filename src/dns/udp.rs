@@ -21,6 +21,7 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, RecvMsg, SockaddrIn, SockaddrIn6,
 use super::draw::{Draws, wall_clock};
 use super::limits::Limiter;
 use super::peer::Peer;
+use super::proxy::{self, Origin, Proxies};
 use super::respond::{Arrival, Responder, Transport};
 use super::stats::{Stats, Tally};
 use super::udp_plain;
@@ -37,6 +38,8 @@ pub struct Worker {
     pub responder: Arc<Responder>,
     /// What is answered from.
     pub cell: Arc<SnapshotCell>,
+    /// Those whose datagrams start with the address of the client.
+    pub proxies: Arc<Proxies>,
     /// Set when the worker is to end.
     pub stop: Arc<AtomicBool>,
     /// Where it counts.
@@ -56,6 +59,18 @@ impl Worker {
         match Batches::<P>::new(self).run() {
             Err(Errno::ENOSYS) => udp_plain::run::<P>(self),
             ended => ended.map_err(io::Error::from),
+        }
+    }
+
+    /// A datagram's message and whose it is; `None`: a proxy's that does not say whose.
+    #[inline]
+    pub(super) fn unwrapped<'p>(&self, packet: &'p [u8], peer: SocketAddr) -> Option<(&'p [u8], SocketAddr)> {
+        if !self.proxies.include(peer.ip()) {
+            return Some((packet, peer));
+        }
+        match proxy::split_header(packet).ok()? {
+            (Origin::Client(client), message) => Some((message, client)),
+            (Origin::Proxy, message) => Some((message, peer)),
         }
     }
 
@@ -138,8 +153,11 @@ impl<'w, P: Peer> Batches<'w, P> {
                 continue;
             };
             let local = if self.worker.wildcard { asked_address(&message) } else { None };
-            let room = self.sending.room();
-            let (client, draw) = (peer.socket_addr(), self.draws.draw());
+            let Some((packet, client)) = self.worker.unwrapped(packet, peer.socket_addr()) else {
+                self.counted.count(None);
+                continue;
+            };
+            let (draw, room) = (self.draws.draw(), self.sending.room());
             let arrival = Arrival { packet, client, transport: Transport::Udp, draw, now };
             let reply = responder.respond(&arrival, Some(&mut self.limiter), &snapshot, room);
             self.counted.count(reply.as_ref());

@@ -48,7 +48,10 @@ fn serve_one<P: Peer>(
     let local = if worker.wildcard { message.cmsgs()?.find_map(P::local) } else { None };
     let (peer, length) = (message.address, message.bytes);
     let Some(peer) = peer else { return Ok(()) };
-    let (packet, client) = (&query[..length], peer.socket_addr());
+    let Some((packet, client)) = worker.unwrapped(&query[..length], peer.socket_addr()) else {
+        counted.count(None);
+        return Ok(());
+    };
     let snapshot = worker.cell.load();
     limiter.tick();
     let arrival = Arrival { packet, client, transport: Transport::Udp, draw, now: wall_clock() };

@@ -5,11 +5,13 @@
 //!   zones/               --zones()----> Sources > spec::parse > plan::compile > Loaded
 //!                        --Watch------> "something changed"
 //!   keys/                --sign()----> keys of the zones that are signed
+//!   certificate, key     --CertificateFiles--> Certificate, for encrypted listeners
 //!   geo databases        --Databases-> Facts: what is known of each client
 //!   state/               <-state-> what a restart starts from
 //!   state/zones/         <-PublishedZones-> the zones that the fleet published
 //! ```
 
+mod certificate;
 mod databases;
 mod geo;
 mod keys;
@@ -19,6 +21,7 @@ mod state;
 mod watch;
 mod zones;
 
+pub use certificate::{Certificate, CertificateFiles, diagnostics as certificate_diagnostics};
 pub use databases::{Current, Databases, Held};
 pub use geo::Database;
 pub use keys::{FoundKey, KeyDirectory, seconds, sign};

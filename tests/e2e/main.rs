@@ -3,6 +3,7 @@
 
 mod beats;
 mod dnssec;
+mod encrypted;
 mod endpoint;
 mod failover;
 mod geography;

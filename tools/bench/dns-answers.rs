@@ -68,6 +68,8 @@ fn config() -> dns::Config {
         tcp_idle: Duration::from_secs(1),
         tcp_write: Duration::from_secs(1),
         signatures: 1_000_000,
+        proxies: Vec::new(),
+        encrypted: None,
         name: "bench".to_owned(),
         cookies: None,
         chaos: dns::Chaos::default(),

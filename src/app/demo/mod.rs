@@ -169,6 +169,8 @@ fn dns_config(server: SocketAddr) -> dns::Config {
         tcp_idle: defaults.tcp_idle,
         tcp_write: defaults.tcp_write,
         signatures: Machine::default().dnssec.signatures,
+        proxies: Vec::new(),
+        encrypted: None,
         name: "demo".into(),
         cookies: None,
         chaos: dns::Chaos::default(),

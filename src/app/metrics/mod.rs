@@ -20,6 +20,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use tokio::sync::oneshot;
 
+use crate::app::certificate::Shown;
 use crate::app::fleet::{Membership, Other};
 use crate::app::persist::Writing;
 use crate::app::status::View;
@@ -85,6 +86,8 @@ struct Figures {
     published: Moment,
     traffic: Traffic,
     signatures: dnssec::Figures,
+    /// `None`: nothing is encrypted.
+    certificate: Option<Shown>,
     reloads: Reloads,
     probes: Vec<ProbeStatus>,
     void: Counts,
@@ -144,6 +147,7 @@ impl Figures {
             published: view.published,
             traffic: view.traffic,
             signatures: view.signatures,
+            certificate: view.certificate.clone(),
             reloads: view.reloads.clone(),
             probes: view.probes.clone(),
             void: view.void,
@@ -169,6 +173,9 @@ impl Figures {
         page.gauge("answering", "Whether DNS is answered yet", truth(self.answering))?;
         self.write_dns(page)?;
         self.write_signatures(page)?;
+        if let Some(shown) = &self.certificate {
+            self.write_certificate(shown, page)?;
+        }
         self.write_plan(page)?;
         self.write_health(page)?;
         self.write_probes(page)?;
@@ -189,24 +196,26 @@ impl Figures {
     }
 
     fn write_dns(&self, page: &mut Page<'_>) -> fmt::Result {
-        let Traffic { udp, tcp } = &self.traffic;
-        let by_transport = |count: fn(&Stats) -> u64| [udp, tcp].map(count);
-        let both =
-            |counts: [u64; 2]| [[("transport", "udp")], [("transport", "tcp")]].into_iter().zip(counts);
-        let replies = [("udp", udp), ("tcp", tcp)].into_iter().flat_map(|(transport, stats)| {
+        let transports = || self.traffic.by_transport().into_iter();
+        let of_each = |count: fn(&Stats) -> u64| {
+            transports().map(move |(transport, stats)| ([("transport", transport)], count(stats)))
+        };
+        let of_connected = |count| of_each(count).filter(|([(_, transport)], _)| *transport != "udp");
+        let replies = transports().flat_map(|(transport, stats)| {
             replies(stats).map(move |(rcode, count)| ([("transport", transport), ("rcode", rcode)], count))
         });
-        page.counters("dns_queries", "Messages that came in", both(by_transport(|of| of.queries)))?;
+        page.counters("dns_queries", "Messages that came in", of_each(|of| of.queries))?;
         page.counters("dns_replies", "Replies", replies)?;
-        page.counters("dns_truncated", "Replies with TC", both(by_transport(|of| of.truncated)))?;
+        page.counters("dns_truncated", "Replies with TC", of_each(|of| of.truncated))?;
         let silenced = "Messages without a reply: runts and responses";
-        page.counters("dns_silenced", silenced, both(by_transport(|of| of.silenced)))?;
-        let unsent = "Replies that the system did not take";
-        page.counters("dns_unsent", unsent, both(by_transport(|of| of.unsent)))?;
-        page.counter("dns_tcp_connections", "TCP connections accepted", tcp.connections)?;
-        let refused = "TCP connections closed at once, because of a cap";
-        page.counter("dns_tcp_connections_refused", refused, tcp.connections_refused)?;
-        let Counted { dropped, slipped, errors_dropped, shrunk } = udp.limited;
+        page.counters("dns_silenced", silenced, of_each(|of| of.silenced))?;
+        page.counters("dns_unsent", "Replies that the system did not take", of_each(|of| of.unsent))?;
+        page.counters("dns_connections", "Connections accepted", of_connected(|of| of.connections))?;
+        let refused = "Connections closed at once, because of a cap";
+        page.counters("dns_connections_refused", refused, of_connected(|of| of.connections_refused))?;
+        let failed = "Connections that ended before a message could come: no handshake, or none in time";
+        page.counters("dns_connections_failed", failed, of_connected(|of| of.connections_failed))?;
+        let Counted { dropped, slipped, errors_dropped, shrunk } = self.traffic.udp.limited;
         let limited =
             [("rate", dropped), ("slip", slipped), ("errors", errors_dropped), ("amplification", shrunk)];
         let limited = limited.map(|(by, count)| ([("by", by)], count));
@@ -220,6 +229,13 @@ impl Figures {
         page.counter("signatures_made", "Signatures that were made", made)?;
         page.counter("signatures_given", "Signatures that were given again", given)?;
         page.counter("signatures_forgotten", "Signatures that made room for others", forgotten)
+    }
+
+    fn write_certificate(&self, shown: &Shown, page: &mut Page<'_>) -> fmt::Result {
+        let ends = shown.ends.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        page.gauge("certificate_end_timestamp_seconds", "When the certificate that is shown ends", ends)?;
+        let trouble = "Whether the files hold a certificate that cannot be used: the one before is shown";
+        page.gauge("certificate_trouble", trouble, truth(shown.trouble.is_some()))
     }
 
     fn write_plan(&self, page: &mut Page<'_>) -> fmt::Result {

@@ -27,6 +27,7 @@ fn figures() -> Figures {
         published: Moment(1_700_000_057_500),
         traffic: Traffic::default(),
         signatures: crate::dnssec::Figures::default(),
+        certificate: None,
         reloads: Reloads::since(started),
         probes: Vec::new(),
         void: Counts::default(),
@@ -109,7 +110,7 @@ fn queries_and_replies_are_told_by_transport() {
     let mut udp = Stats { queries: 10, silenced: 1, truncated: 2, ..Stats::default() };
     (udp.replies[0], udp.replies[3], udp.replies[9]) = (6, 2, 1);
     let tcp = Stats { queries: 3, connections: 2, connections_refused: 1, ..Stats::default() };
-    let samples = samples(Figures { traffic: Traffic { udp, tcp }, ..figures() });
+    let samples = samples(Figures { traffic: Traffic { udp, tcp, ..Traffic::default() }, ..figures() });
     assert_eq!(samples["windrose_dns_queries_total{transport=\"udp\"}"], 10.0);
     assert_eq!(samples["windrose_dns_queries_total{transport=\"tcp\"}"], 3.0);
     assert_eq!(samples["windrose_dns_replies_total{transport=\"udp\",rcode=\"NXDOMAIN\"}"], 2.0);
@@ -117,8 +118,17 @@ fn queries_and_replies_are_told_by_transport() {
     assert_eq!(samples["windrose_dns_replies_total{transport=\"tcp\",rcode=\"NOERROR\"}"], 0.0);
     assert_eq!(samples["windrose_dns_truncated_total{transport=\"udp\"}"], 2.0);
     assert_eq!(samples["windrose_dns_silenced_total{transport=\"udp\"}"], 1.0);
-    assert_eq!(samples["windrose_dns_tcp_connections_total"], 2.0);
-    assert_eq!(samples["windrose_dns_tcp_connections_refused_total"], 1.0);
+    assert_eq!(samples["windrose_dns_connections_total{transport=\"tcp\"}"], 2.0);
+    assert_eq!(samples["windrose_dns_connections_refused_total{transport=\"tcp\"}"], 1.0);
+}
+
+#[test]
+fn the_end_of_the_certificate_is_told_and_whether_its_successor_is_refused() {
+    let ends = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    let shown = Shown { ends, trouble: Some("no key".into()) };
+    let samples = samples(Figures { certificate: Some(shown), ..figures() });
+    assert_eq!(samples["windrose_certificate_end_timestamp_seconds"], 1_800_000_000.0);
+    assert_eq!(samples["windrose_certificate_trouble"], 1.0);
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub fn config() -> Config {
         tcp_idle: Duration::from_secs(10),
         tcp_write: Duration::from_secs(10),
         signatures: 1000,
+        proxies: Vec::new(),
+        encrypted: None,
         name: "ns1".to_string(),
         cookies: None,
         chaos: Chaos::default(),

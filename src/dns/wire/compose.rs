@@ -12,7 +12,7 @@
 use super::names::Names;
 use super::opt::Opt;
 use super::parse::Request;
-use super::{CLASS_CH, CLASS_IN, HEADER, flag, rcode, rtype};
+use super::{CLASS_CH, CLASS_IN, HEADER, flag, padding, rcode, rtype};
 use crate::answer::{Answer, Data, Owner, RecordSet};
 use crate::dns::sign::Signed;
 use crate::dnssec::Signature;
@@ -307,7 +307,7 @@ impl<'b> Message<'b> {
         if let Some(opt) = opt {
             let end = self.at + self.opt;
             opt.write((rcode >> 4) as u8, &mut self.out[self.at..end]);
-            self.at = end;
+            self.at = if opt.padding { padding::pad(self.out, end, self.opt) } else { end };
         }
         let copied = request.flags & (flag::OPCODE | flag::RD | flag::CD);
         let words = [
@@ -458,6 +458,7 @@ mod tests {
             nsid: None,
             cookie: None,
             keepalive: None,
+            padding: false,
             ede: None,
         };
         let mut out = vec![0; limit];
@@ -568,6 +569,7 @@ mod tests {
             nsid: Some(&[b'n'; NSID_MAX]),
             cookie: Some(&[b'c'; 24]),
             keepalive: None,
+            padding: false,
             ede: Some(Ede { code: 1, text }),
         };
         let mut out = [0; SMALLEST_LIMIT];

@@ -10,8 +10,10 @@
 //! ```
 
 pub mod compose;
+pub mod lifetime;
 mod names;
 pub mod opt;
+pub mod padding;
 pub mod parse;
 
 /// Octets before the question.
@@ -117,6 +119,8 @@ pub mod option {
     pub const COOKIE: u16 = 10;
     /// How long a connection is kept (RFC 7828).
     pub const TCP_KEEPALIVE: u16 = 11;
+    /// The client takes padding (RFC 7830).
+    pub const PADDING: u16 = 12;
     /// An extended DNS error (RFC 8914).
     pub const EXTENDED_ERROR: u16 = 15;
 }

@@ -24,6 +24,8 @@ pub struct Opt<'s> {
     pub cookie: Option<&'s cookies::Whole>,
     /// How long a connection is kept, in tenths of a second, if that was asked.
     pub keepalive: Option<u16>,
+    /// The whole reply is to have one of few lengths (RFC 7830, RFC 8467).
+    pub padding: bool,
     /// What is unusual about the answer.
     pub ede: Option<Ede>,
 }

@@ -74,6 +74,8 @@ pub struct Edns<'p> {
     pub cookie: Option<&'p [u8]>,
     /// It wants to know how long a connection is kept.
     pub keepalive: bool,
+    /// It takes padding (RFC 7830).
+    pub padding: bool,
 }
 
 /// The client subnet option (RFC 7871), well formed.
@@ -321,8 +323,8 @@ impl<'p> Record<'p> {
         let [_, version, high_flags, _] = self.ttl;
         // Compact Answers OK, which is the bit below DNSSEC OK, means nothing without it.
         let flags = high_flags & (edns_flag::DNSSEC_OK | high_flags >> 1 & edns_flag::COMPACT_OK);
-        let (subnet, cookie) = (None, None);
-        Edns { payload: self.class, version, flags, subnet, nsid: false, cookie, keepalive: false }
+        let (subnet, cookie, nsid) = (None, None, false);
+        Edns { payload: self.class, version, flags, subnet, nsid, cookie, keepalive: false, padding: false }
     }
 }
 
@@ -362,6 +364,7 @@ fn read_edns<'p>(edns: &mut Edns<'p>, mut options: &'p [u8], believe_subnet: boo
         match u16::from_be_bytes([c0, c1]) {
             // RFC 5001 section 2.1: whatever a query carries in it is ignored.
             option::NSID => edns.nsid = true,
+            option::PADDING => edns.padding = true,
             // The first one counts.
             option::CLIENT_SUBNET if believe_subnet && edns.subnet.is_none() => {
                 edns.subnet = Some(Subnet::read(data)?);
@@ -564,6 +567,7 @@ mod tests {
             nsid: true,
             cookie: Some(b"a cookie"),
             keepalive: false,
+            padding: false,
         };
         assert_eq!(edns(&packet), expected);
         let beyond = with_edns(query("a.example", A), 1232, &[0, 10, 0, 9, 1]);

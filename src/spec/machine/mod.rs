@@ -5,6 +5,7 @@ mod fleet;
 mod limits;
 mod notify;
 mod probe;
+mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use ipnet::IpNet;
 pub use limits::Limits;
 pub use notify::{EventChoice, EventKind, Notify, NotifyFormat};
 pub use probe::Probe;
+pub use tls::Tls;
 
 use crate::spec::prefix::PREFIX;
 use crate::spec::reader::{
@@ -33,6 +35,8 @@ pub struct Machine {
     pub machine: Identity,
     /// `[dns]`
     pub dns: Dns,
+    /// `[tls]`; `None`: nothing is encrypted.
+    pub tls: Option<Tls>,
     /// `[dnssec]`
     pub dnssec: Dnssec,
     /// `[limits]`
@@ -83,6 +87,8 @@ pub struct Dns {
     pub tcp_idle: Duration,
     /// `tcp_write`: a client that does not take its answer this long is cut off; default 5 s.
     pub tcp_write: Duration,
+    /// `proxy_from`: load balancers that say by the PROXY protocol who the client is; default none.
+    pub proxy_from: Vec<IpNet>,
     /// `cookies`: answer cookies (RFC 7873); default true.
     pub cookies: bool,
     /// `cookie_secrets`: a file with what they are made with; `None`: drawn at each start.
@@ -144,7 +150,9 @@ impl Default for Machine {
                 cookie_secrets: None,
                 chaos_version: None,
                 chaos_name: None,
+                proxy_from: Vec::new(),
             },
+            tls: None,
             dnssec: Dnssec::default(),
             limits: Limits::default(),
             geo: Geo { databases: None, max_age: Duration::from_secs(180 * 24 * 60 * 60) },
@@ -176,6 +184,7 @@ fn machine(table: &mut Table<'_>) -> Machine {
         state: table.defaulted(state, TEXT, default.state),
         machine: table.section(key("machine", "Who this machine is."), identity),
         dns: table.section(key("dns", "Where and how DNS is answered."), dns),
+        tls: None,
         dnssec: table.section(key("dnssec", "Which zones are signed, and with which keys."), dnssec::dnssec),
         limits: table.section(key("limits", "What keeps floods from doing harm."), limits::limits),
         geo: table.section(key("geo", "What tells where clients are."), geo),
@@ -186,6 +195,8 @@ fn machine(table: &mut Table<'_>) -> Machine {
         notify: None,
         fleet: None,
     };
+    let tls = key("tls", "Where DNS is answered encrypted, and with which certificate; if absent, nowhere.");
+    read.tls = table.optional(tls, TableOf(tls::tls)).and_then(|written| written.value);
     let notify = key("notify", "Who is told of what happens; if absent, nobody.");
     read.notify = table.optional(notify, TableOf(notify::notify)).and_then(|written| written.value);
     let fleet = key("fleet", "How this machine hears of the others; if absent, it is alone.");
@@ -216,7 +227,13 @@ fn dns(table: &mut Table<'_>) -> Dns {
     let client_subnet_from =
         key("client_subnet_from", "The resolvers whose client subnet option is believed.");
     let client_subnet_from = table.optional(client_subnet_from.or(EVERYBODY), ListOf::one_or_more(PREFIX));
+    let proxy_from = key(
+        "proxy_from",
+        "Load balancers whose connections and datagrams start with a PROXY header (version 2).",
+    );
+    let proxy_from = table.optional(proxy_from.or(NOBODY), ListOf::any(PREFIX));
     Dns {
+        proxy_from: proxy_from.map_or(default.proxy_from, plain),
         listen: listen.map_or(default.listen, plain),
         workers: table.defaulted(
             key("workers", "UDP threads; 0: one for each core."),
@@ -385,6 +402,9 @@ const LISTEN: &[&str] = &["127.0.0.1:5300", "[::1]:5300"];
 /// [`Dns::client_subnet_from`] as it would be written.
 const EVERYBODY: &[&str] = &["0.0.0.0/0", "::/0"];
 
+/// [`Dns::proxy_from`] as it would be written.
+const NOBODY: &[&str] = &[];
+
 const DNS_PORT: u16 = 53;
 
 const CONTROL_PORT: u16 = 5380;
@@ -479,7 +499,7 @@ mod tests {
         keys.sort_by_key(|(key, _)| key.contains('.'));
         for (key, default) in keys {
             let (table, name) = key.split_once('.').unwrap_or(("", &key));
-            if ["fleet", "notify"].contains(&table) {
+            if ["fleet", "notify", "tls"].contains(&table) {
                 // They mean nothing without somebody at the other end.
                 continue;
             }
