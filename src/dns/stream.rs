@@ -580,9 +580,11 @@ mod tests {
             responder,
             idle: NEVER,
             write: NEVER,
+            proxies: Arc::default(),
             tally: Arc::default(),
         };
-        let mut connection = Connection::new(&service, "192.0.2.1:1".parse().expect("an address"));
+        let client = "192.0.2.1:1".parse().expect("an address");
+        let mut connection = Connection::new(&service, client, Transport::Tcp);
         connection.incoming = framed(&chaos(1)).repeat(10_000);
         assert_eq!(connection.answer_frames(), Frames::Answered);
         assert!(connection.outgoing.len() <= OUTGOING_ENOUGH + 32);
