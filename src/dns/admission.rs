@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_stranger_takes_a_place_and_counts_as_a_client_once_it_is_known() {
-        let admission = Arc::new(Admission::new(2, 1));
+        let admission = admission(2, 1, 100, Limits::none());
         let stranger = admission.admit_stranger();
         let first = admission.admit(address("192.0.2.1"));
         assert!(stranger.is_some() && first.is_some());

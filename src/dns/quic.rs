@@ -234,10 +234,16 @@ mod tests {
     use rustls::sign::CertifiedKey;
 
     use super::super::admission::Admission;
+    use super::super::limits::Rules;
     use super::super::respond::Responder;
     use super::super::stats::Tally;
     use super::*;
     use crate::dns::tests::{cell, chaos, config, refusal};
+    use crate::spec::Limits;
+
+    fn caps(most: usize, most_per_client: usize) -> Admission {
+        Admission::new(most, most_per_client, most, Arc::new(Rules::new(&Limits::none(), 1)))
+    }
 
     const NEVER: Duration = Duration::from_secs(3600);
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -326,7 +332,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_query_that_never_ends_holds_up_no_other() {
-        let talk = Talk::start(NEVER, Admission::new(10, 10));
+        let talk = Talk::start(NEVER, caps(10, 10));
         let connection = talk.connect().await.expect("a connection");
         let (mut slow, mut slow_reply) = connection.open_bi().await.expect("a stream");
         let octets = framed(&chaos(0));
@@ -341,7 +347,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_dns_over_quic_ends_the_connection() {
-        let talk = Talk::start(NEVER, Admission::new(10, 10));
+        let talk = Talk::start(NEVER, caps(10, 10));
         let twice = framed(&chaos(0)).repeat(2);
         for wrong in [framed(&chaos(7)), twice, vec![0, 9, 0], framed(&refusal(0)), vec![0; 65538]] {
             let connection = talk.connect().await.expect("a connection");
@@ -352,7 +358,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_over_its_cap_is_refused_and_a_busy_server_asks_for_its_address_first() {
-        let talk = Talk::start(NEVER, Admission::new(4, 2));
+        let talk = Talk::start(NEVER, caps(4, 2));
         let first = talk.connect().await.expect("a connection");
         let second = talk.connect().await.expect("one more, after a retry");
         assert!(matches!(talk.connect().await, Err(ConnectionError::ConnectionClosed(_))));
@@ -365,7 +371,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_asks_nothing_is_let_go() {
-        let talk = Talk::start(Duration::from_millis(50), Admission::new(10, 10));
+        let talk = Talk::start(Duration::from_millis(50), caps(10, 10));
         if let Ok(connection) = talk.connect().await {
             timeout(PATIENCE, connection.closed()).await.expect("in time");
         }
@@ -373,7 +379,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stop_answers_what_was_asked_and_ends() {
-        let talk = Talk::start(NEVER, Admission::new(10, 10));
+        let talk = Talk::start(NEVER, caps(10, 10));
         let connection = talk.connect().await.expect("a connection");
         assert!(ask(&connection, &framed(&chaos(0))).await.is_some());
         talk.closing.send_replace(true);

@@ -138,6 +138,8 @@ fn config() -> dns::Config {
         tcp_connections_per_prefix: 1,
         tcp_idle: Duration::from_secs(1),
         tcp_write: Duration::from_secs(1),
+        proxies: Vec::new(),
+        encrypted: None,
         signatures: 1_000_000,
         name: "bench".to_owned(),
         cookies: None,
