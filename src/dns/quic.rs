@@ -160,7 +160,7 @@ async fn exchange(
 ) -> Result<(), Trouble> {
     let octets = match timeout(service.idle, receive.read_to_end(LENGTH + MESSAGE_MAX)).await {
         Ok(Ok(octets)) => octets,
-        Ok(Err(ReadToEndError::TooLong)) => return Err(Trouble::OfConnection(PROTOCOL_ERROR)),
+        Ok(Err(ReadToEndError::TooLong)) => return Err(no_dns_over_quic(&mut send)),
         Ok(Err(ReadToEndError::Read(_))) | Err(_) => {
             // Both may be closed already.
             let _ = (receive.stop(UNSPECIFIED_ERROR), send.reset(UNSPECIFIED_ERROR));
@@ -168,13 +168,21 @@ async fn exchange(
         }
     };
     let reply = message_in(&octets).and_then(|packet| service.reply(packet, client, Transport::Quic));
-    let reply = reply.ok_or(Trouble::OfConnection(PROTOCOL_ERROR))?;
+    let reply = reply.ok_or_else(|| no_dns_over_quic(&mut send))?;
     let written = timeout(service.write, write_out(&mut send, &reply)).await;
     if !matches!(written, Ok(Ok(()))) {
         let _ = send.reset(UNSPECIFIED_ERROR);
         return Err(Trouble::OfStream);
     }
     Ok(())
+}
+
+/// Ends the stream as one that failed: were it only dropped, it would end as one whose reply is empty, and that could
+/// arrive before the end of the connection does.
+fn no_dns_over_quic(send: &mut SendStream) -> Trouble {
+    // It may be closed already.
+    let _ = send.reset(PROTOCOL_ERROR);
+    Trouble::OfConnection(PROTOCOL_ERROR)
 }
 
 async fn write_out(send: &mut SendStream, reply: &[u8]) -> io::Result<()> {
