@@ -271,6 +271,19 @@ DSPublish: 20261122145335
         assert_eq!(KeyFile::parse(&file.public_text(), PRIVATE), Ok(file));
     }
 
+    /// `dnssec-keygen` writes the private key as a number, without the zeros that it begins with.
+    #[test]
+    fn a_private_key_that_begins_with_zeros_is_shorter() {
+        let public = "example.org. IN DNSKEY 257 3 13 7VA8uErmQiPwBRwHuoLLvPDYnVnYkONU64CZq7ekTYG+rpPPpXvsNVXy +Nb+umpVROu6/Ib0TcIpLN+R+Ok2FQ==\n";
+        let private = PRIVATE.replace(
+            "kG5nPAexLyUSIbqCE4dLMYqjI5gK+zV4/46CGKcUp8w=",
+            "dADqWQkibltxW1hq9GEbW7HrslBZEB0WoCGuSs6qKg==",
+        );
+        let file = KeyFile::parse(public, &private).expect("a key");
+        assert!(file.key(&SystemRandom::new()).is_ok());
+        assert_eq!(file.private_text(), private);
+    }
+
     #[test]
     fn keys_without_times_sign_from_the_beginning() {
         let private: String =

@@ -167,7 +167,10 @@ impl Key {
             Algorithm::EcdsaP256 => {
                 let public = [&[UNCOMPRESSED], &*record.public].concat();
                 let of = EcdsaKeyPair::from_private_key_and_public_key;
-                let pair = of(&ECDSA_P256_SHA256_FIXED_SIGNING, private, &public, rng);
+                // BIND's tools leave out the zeros that a number begins with: one key of 256 is shorter.
+                let zeros = P256_PRIVATE.len().saturating_sub(private.len());
+                let private = [&vec![0; zeros], private].concat();
+                let pair = of(&ECDSA_P256_SHA256_FIXED_SIGNING, &private, &public, rng);
                 Pair::EcdsaP256(pair.map_err(|_| BadKey)?)
             }
             Algorithm::Ed25519 => {
