@@ -25,6 +25,7 @@
 //! | which member is picked | [`steering`] |
 //! | what is answered, and why | [`answer`] |
 //! | who changes the health map | [`keeper`] |
+//! | what others take of zones, and what updates do to them | [`primary`] |
 //! | what readers read | [`snapshot`] |
 //! | scripts that test a policy | [`scenario`] |
 //! | files, state | [`load`] |
@@ -51,6 +52,7 @@ pub mod geo;
 pub mod health;
 pub mod keeper;
 pub mod plan;
+pub mod primary;
 pub mod scenario;
 pub mod snapshot;
 pub mod spec;

@@ -1,4 +1,4 @@
-//! The snapshot: plan + health map + generation, and the one cell that holds the current one.
+//! The snapshot: plan + health map + editions + generation, and the one cell that holds the current one.
 //!
 //! Readers take it without waiting; the keeper's thread is the only writer. A generation only grows: an
 //! older snapshot never replaces a newer one, compared at the moment of the swap.
@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, Guard};
 
 use crate::health::HealthMap;
 use crate::plan::Plan;
+use crate::primary::Editions;
 
 /// All that an answer depends on, at one moment.
 #[derive(Clone, Debug)]
@@ -19,6 +20,15 @@ pub struct Snapshot {
     pub plan: Arc<Plan>,
     /// What the probes saw.
     pub health: HealthMap,
+    /// The zones that others may take, as they may have them.
+    pub editions: Arc<Editions>,
+}
+
+impl Snapshot {
+    /// One whose zones nobody takes.
+    pub fn new(generation: u64, plan: Arc<Plan>, health: HealthMap) -> Self {
+        Self { generation, plan, health, editions: Arc::default() }
+    }
 }
 
 /// The one cell that holds the truth.
@@ -82,7 +92,7 @@ mod tests {
             keys: crate::dnssec::Keyring::default(),
             source: crate::model::Fingerprint::new(),
         };
-        Snapshot { generation, plan: Arc::new(plan), health: HealthMap::default() }
+        Snapshot::new(generation, Arc::new(plan), HealthMap::default())
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::dnssec::SignedId;
 use crate::plan::SteeredId;
 use crate::plan::zone::name::NAME_MAX;
 use crate::plan::zone::{Found, Node, Set, Zones};
+use crate::primary::Soa;
 use crate::snapshot::Snapshot;
 
 /// Answers a query. The one path of every transport, explain, tests and simulation.
@@ -195,8 +196,10 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
     #[inline(always)]
     fn give(&mut self, set: Set<'s>, node: Node<'s>, owner: Owner<'s>, ttl_max: u32) -> Next<'s> {
         self.answer.answer.push(stored(owner, set, ttl_max, node.signed()));
-        if set.rtype == NS {
-            self.addresses_of(node, set);
+        match set.rtype {
+            NS => self.addresses_of(node, set),
+            SOA => self.number(node),
+            _ => {}
         }
         None
     }
@@ -265,7 +268,30 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
         if let Some(soa) = apex.set(SOA) {
             let ttl_max = apex.negative_ttl().min(ttl_max);
             self.answer.authority.push(stored(Owner::Name(apex.owner()), soa, ttl_max, apex.signed()));
+            if !self.snapshot.editions.is_empty() {
+                let number = self.edition_of(apex);
+                renumber(self.answer.authority.last_mut(), number);
+            }
         }
+    }
+
+    /// The SOA record that was answered has the serial of the edition that others are given.
+    #[cold]
+    fn number(&mut self, node: Node<'s>) {
+        let soa = self.edition_of(node);
+        renumber(self.answer.answer.last_mut(), soa);
+    }
+
+    fn edition_of(&self, apex: Node<'s>) -> Option<&'s Soa> {
+        self.snapshot.editions.of(apex.owner()).map(|edition| &edition.soa)
+    }
+}
+
+/// Puts the SOA record of an edition in the place of the zone file's.
+fn renumber(set: Option<&mut RecordSet<'_>>, edition: Option<&Soa>) {
+    if let Some((set, soa)) = set.zip(edition) {
+        let length = (soa.rdata.len() as u16).to_be_bytes();
+        set.data = Data::Made([&length, &*soa.rdata].concat().into());
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn run(config: Option<&Path>, output: Output) -> Result<(), Failure> 
     let now = SystemTime::now();
     let databases = Databases::open(&site, now);
     diagnostics.extend(databases.warnings(now));
-    let mut loaded = load::zones(&site.zones, databases.facts(), report_interval);
+    let mut loaded = load::zones(&site.zones, databases.facts(), report_interval, &load::overlays(&site));
     load::sign(&site, &mut loaded, now);
     diagnostics.extend(loaded.diagnostics);
     diagnostics.extend(loaded.plan.iter().flat_map(|plan| denied::warnings(&site, plan)));

@@ -273,7 +273,12 @@ fn as_json(zone: &Zone, key: &KeyFile) -> Value {
 
 /// The longest TTL of a zone; if it is not there or wrong, what is usual at most.
 fn ttl_max(site: &Site, zone: &Name) -> u32 {
-    let loaded = load::zones(&site.zones, &Arc::new(Facts::none()), site.machine.probe.report_interval);
+    let loaded = load::zones(
+        &site.zones,
+        &Arc::new(Facts::none()),
+        site.machine.probe.report_interval,
+        &load::overlays(&site),
+    );
     let plan = loaded.plan.as_ref();
     let apex = plan.and_then(|plan| plan.zones.exact(zone.as_slice()).map(|node| plan.zones.ttl_max(node)));
     apex.unwrap_or(TTL_USUAL_MAX)

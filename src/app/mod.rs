@@ -12,6 +12,7 @@ mod certificate;
 mod check;
 mod demo;
 mod desk;
+mod editor;
 mod explain;
 mod fleet;
 mod follow;
@@ -140,7 +141,12 @@ fn plan(site: &Site) -> Result<Ready, Failure> {
     let now = SystemTime::now();
     let databases = Databases::open(site, now);
     print_diagnostics(&databases.warnings(now));
-    let mut loaded = load::zones(&site.zones, databases.facts(), site.machine.probe.report_interval);
+    let mut loaded = load::zones(
+        &site.zones,
+        databases.facts(),
+        site.machine.probe.report_interval,
+        &load::overlays(site),
+    );
     load::sign(site, &mut loaded, now);
     print_diagnostics(&loaded.diagnostics);
     let files = [loaded.included, databases.files()].concat();

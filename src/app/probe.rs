@@ -6,6 +6,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -13,7 +14,7 @@ use tracing::{error, info, warn};
 use crate::app::follow::{self, Start};
 use crate::app::probing::Probing;
 use crate::app::process::{NO_SIGNALS, StopSignals, block_on, failed, host_name};
-use crate::app::reload::{Reloaded, Reloader, Unpacked};
+use crate::app::reload::{self, Outcome, Reloaded, Reloader, Unpacked};
 use crate::app::{Failure, Ready, fleet, site};
 use crate::load::Site;
 use crate::telemetry::Clock;
@@ -41,7 +42,9 @@ async fn probe(config: Option<&Path>) -> Result<(), Failure> {
         }
     };
     let Start { ready: Ready { plan, databases, .. }, version: mut zones, watch, bundles } = start;
-    let (reload, mut reloaded) = Reloader::start(&site, databases, watch, hangup);
+    let plan = Arc::new(plan);
+    let files = reload::Start { plan: Arc::clone(&plan), databases, watch, hangup, serving: None };
+    let (reload, mut reloaded) = Reloader::start(&site, files);
     if let Some(bundles) = bundles {
         tokio::spawn(follow::keep_following(site.clone(), bundles, zones, reload.clone()));
     }
@@ -54,7 +57,7 @@ async fn probe(config: Option<&Path>) -> Result<(), Failure> {
                 // What cannot be sent now never is: the next one says it all.
                 let _ = fleet.publish_report(&report);
             }
-            Some(reloaded) = reloaded.recv() => take(reloaded, &mut site, &mut zones, &probing),
+            Some(Outcome::Reloaded(reloaded)) = reloaded.recv() => take(*reloaded, &mut site, &mut zones, &probing),
             signal = stop.recv() => {
                 info!("{signal}: stopping");
                 return Ok(());

@@ -152,7 +152,9 @@ mod tests {
             fs::write(zones.join("regions.toml"), "[regions.eu]\ndefault = true\n").expect("written");
             fs::write(zones.join("example.org.zone"), ZONE).expect("written");
             let (site, _) = load::machine(Some(&config)).expect("it is right");
-            let plan = load::zones(&zones, &Arc::new(Facts::none()), Duration::from_secs(2)).plan;
+            let plan =
+                load::zones(&zones, &Arc::new(Facts::none()), Duration::from_secs(2), &load::Overlays::new())
+                    .plan;
             let mut probing = Probing::start(&site, "ns1", 1, &plan.expect("it is right"));
             assert_eq!(probing.reports.recv().await.is_some(), enabled);
         }

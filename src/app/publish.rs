@@ -186,7 +186,12 @@ fn compiled(site: &Site, files: &Files) -> Result<Arc<Plan>, Failure> {
     let layout = Layout::of(site, files)?;
     let databases = crate::load::Databases::open(&layout.site, std::time::SystemTime::now());
     let report_interval = site.machine.probe.report_interval;
-    let loaded = crate::load::zones(&layout.site.zones, databases.facts(), report_interval);
+    let loaded = crate::load::zones(
+        &layout.site.zones,
+        databases.facts(),
+        report_interval,
+        &crate::load::Overlays::new(),
+    );
     loaded.plan.map(Arc::new).ok_or(Failure::WrongInput)
 }
 

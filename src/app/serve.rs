@@ -17,12 +17,13 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info, warn};
 
 use crate::app::certificate::Showing;
 use crate::app::desk::Desk;
+use crate::app::editor::Editor;
 use crate::app::fleet::{self, Heard, Membership};
 use crate::app::follow::{self, Start};
 use crate::app::metrics::{self, Reloads};
@@ -30,16 +31,18 @@ use crate::app::notify::Notifying;
 use crate::app::persist::{self, Persist};
 use crate::app::probing::{Probing, settled};
 use crate::app::process::{NO_SIGNALS, StopSignals, block_on, failed, host_name};
-use crate::app::reload::{Reloaded, Reloader, Unpacked, Wanted};
+use crate::app::reload::{self, Outcome, Reloaded, Reloader, Unpacked, Wanted};
 use crate::app::signing::Turns;
 use crate::app::watch::Told;
 use crate::app::{Failure, Ready, explain, site, status};
 use crate::control::{self, Call, Happened, Refused, Reply, Request};
 use crate::dns;
 use crate::dns::cookies::Secrets;
+use crate::dns::primary::{Announcer, Keys, Primary, Settings, UpdateCall};
 use crate::fleet::Digest;
 use crate::keeper::Event;
 use crate::load::{Held, Site, StateFile};
+use crate::primary::Editions;
 use crate::spec::machine::EventKind;
 use crate::telemetry::Clock;
 
@@ -61,22 +64,38 @@ async fn serve(config: Option<&Path>) -> Result<(), Failure> {
             return Ok(());
         }
     };
-    let Start { ready: Ready { plan, databases, .. }, version, watch, bundles } = start;
+    let Start { ready: Ready { plan, databases, .. }, version, watch: files, bundles } = start;
     databases.summaries(SystemTime::now()).iter().for_each(|database| info!("geo: {database}"));
     let showing = Showing::start(&site)?;
-    let config = dns_config(&site, &name, showing.as_ref())?;
+    let keys = tsig_keys(&site)?;
+    let (changes, updates) = mpsc::channel(UPDATES_MAX);
+    let config = dns::Config {
+        primary: primary(&site, &keys, changes),
+        ..dns_config(&site, &name, showing.as_ref())?
+    };
     let bound = dns::Bound::bind(config).map_err(failed("cannot listen"))?;
     let state = StateFile::new(&site.state, "health");
     let saved = persist::read(&state);
     let listening = if saved.is_some() { Listening::now() } else { Listening::settling(&site) };
-    let desk = Desk::new(plan, saved);
+    let mut desk = Desk::new(plan, saved);
+    let mut editor = Editor::start(&site);
+    let snapshot = desk.cell.load_full();
+    let (editions, _) = editor.edit(&snapshot.plan, Some(&snapshot.health), None);
+    drop(snapshot);
+    desk.apply(Event::Editions(Arc::clone(&editions)));
     let instance = RandomState::new().hash_one(desk.clock.now());
     let probing = Probing::start(&site, &name, instance, desk.plan());
     let membership = fleet.map(|fleet| Membership::new(fleet, &name, instance, desk.clock));
     let notifying = Notifying::start(&site, &name, instance, desk.clock);
     let held = databases.held().to_vec();
     let happening = broadcast::channel(HAPPENING_MAX).0;
-    let (reload, reloaded) = Reloader::start(&site, databases, watch, hangup);
+    let cell = Arc::clone(&desk.cell);
+    let serving = Some(reload::Serving { editor, cell, updates });
+    let plan = Arc::clone(desk.keeper.plan());
+    let (reload, reloaded) =
+        Reloader::start(&site, reload::Start { plan, databases, watch: files, hangup, serving });
+    let (editions, watched) = watch::channel(editions);
+    tokio::spawn(announcer(&site, keys, bound.addresses()).run(watched));
     if let Some(bundles) = bundles {
         tokio::spawn(follow::keep_following(site.clone(), bundles, version, reload.clone()));
     }
@@ -88,6 +107,7 @@ async fn serve(config: Option<&Path>) -> Result<(), Failure> {
         reloads: Reloads::since(desk.clock.now()),
         turns: Turns::default(),
         calls: open_control(&site, &happening).await?,
+        editions,
         happening,
         notifying,
         listening: bound.listening().map_err(failed("cannot listen"))?,
@@ -130,7 +150,9 @@ struct Server {
     /// To whoever is told over HTTP.
     notifying: Option<Notifying>,
     reload: mpsc::Sender<Wanted>,
-    reloaded: mpsc::Receiver<Reloaded>,
+    reloaded: mpsc::Receiver<Outcome>,
+    /// To whoever tells other servers of them.
+    editions: watch::Sender<Arc<Editions>>,
     /// The geo databases, as of the last reload.
     databases: Vec<Held>,
     /// What the last reload said, if it was refused.
@@ -185,7 +207,10 @@ impl Server {
                     }
                 }
                 heard = heard(&mut self.membership) => self.take_heard(heard),
-                Some(reloaded) = self.reloaded.recv() => self.take(reloaded),
+                Some(outcome) = self.reloaded.recv() => match outcome {
+                    Outcome::Reloaded(reloaded) => self.take(*reloaded),
+                    Outcome::Editions(editions) => self.give(editions),
+                },
                 Some(call) = self.calls.recv() => self.answer_call(call),
                 () = self.desk.due() => {
                     self.apply(Event::Tick);
@@ -279,7 +304,8 @@ impl Server {
     }
 
     fn take(&mut self, reloaded: Reloaded) {
-        let Reloaded { databases, geography, plan, said, because, published, asked } = reloaded;
+        let Reloaded { databases, geography, plan, said, because, published, asked, editions, update } =
+            reloaded;
         let now = self.desk.clock.now();
         self.databases = databases;
         self.reloads.count(plan.is_some(), now);
@@ -299,7 +325,14 @@ impl Server {
                 }
                 let data = json!({ "because": because, "version": self.zones_version });
                 self.tell(Told::new(EventKind::Reloaded, now, &text, data));
-                self.apply(Event::Plan(Arc::new(plan)));
+                self.apply(Event::Plan(plan));
+                if let Some(editions) = editions {
+                    self.give(editions);
+                }
+                // It is served now.
+                if let Some(update) = update {
+                    update.done.accept();
+                }
                 self.last_reload = None;
                 Reply::said(format!("{said}{text}\n"))
             }
@@ -318,6 +351,12 @@ impl Server {
         if let Some(asked) = asked {
             let _ = asked.send(reply);
         }
+    }
+
+    /// Serves other editions, and tells those who should know.
+    fn give(&mut self, editions: Arc<Editions>) {
+        self.apply(Event::Editions(Arc::clone(&editions)));
+        self.editions.send_replace(editions);
     }
 
     fn answer_call(&mut self, call: Call) {
@@ -489,7 +528,44 @@ fn dns_config(site: &Site, name: &str, showing: Option<&Showing>) -> Result<dns:
         cookies: cookies(site)?,
         chaos: dns::Chaos { version: settings.chaos_version.clone(), name: settings.chaos_name.clone() },
         limits: site.machine.limits.clone(),
+        primary: None,
     })
+}
+
+/// The keys that messages may be signed with. All that are named in the configuration must be there.
+fn tsig_keys(site: &Site) -> Result<Keys, Failure> {
+    let machine = &site.machine;
+    let keys = match &machine.tsig.keys {
+        None => Keys::default(),
+        Some(file) => {
+            let path = site.beside(file);
+            let text = std::fs::read_to_string(&path).map_err(|error| error.to_string());
+            let read = text.and_then(|text| Keys::parse(&text).map_err(|error| error.to_string()));
+            read.map_err(|error| Failure::Failed(format!("no TSIG keys in {}: {error}", path.display())))?
+        }
+    };
+    let transfers = machine.transfer.allow.iter().filter_map(|grant| grant.key.as_ref());
+    let notified = machine.transfer.notify.iter().filter_map(|secondary| secondary.key.as_ref());
+    let updates = machine.update.allow.iter().map(|grant| &grant.key);
+    match transfers.chain(notified).chain(updates).find(|name| keys.named(name).is_none()) {
+        None => Ok(keys),
+        Some(name) => Err(Failure::Failed(format!(
+            "there is no TSIG key `{name}`: make one with `tsig-keygen -a hmac-sha256 {name}`, and name the file in `[tsig]`"
+        ))),
+    }
+}
+
+/// Who sees to transfers and updates; `None`: nobody may do either.
+fn primary(site: &Site, keys: &Keys, changes: mpsc::Sender<UpdateCall>) -> Option<Arc<Primary>> {
+    let (transfers, updates) = (site.machine.transfer.allow.clone(), site.machine.update.allow.clone());
+    if transfers.is_empty() && updates.is_empty() {
+        return None;
+    }
+    Some(Arc::new(Primary::new(Settings { keys: keys.clone(), transfers, updates, changes })))
+}
+
+fn announcer(site: &Site, keys: Keys, listen: Vec<SocketAddr>) -> Announcer {
+    Announcer::new(site.machine.transfer.notify.clone(), keys, listen)
 }
 
 /// Secrets that cannot be read would break cookies of an anycast set on this machine alone, where it is hard to find.
@@ -530,6 +606,9 @@ async fn failure_of(running: &mut Option<dns::Running>) -> std::io::Error {
 
 /// Time passes for the keeper this often.
 pub(super) const TICK: Duration = Duration::from_secs(1);
+
+/// Updates that wait for those before them; who comes then is told to try again.
+const UPDATES_MAX: usize = 64;
 
 /// Events that a slow watcher may be behind; of what is beyond it hears only how many there were.
 const HAPPENING_MAX: usize = 1024;

@@ -18,6 +18,7 @@ mod draw;
 mod https;
 mod limits;
 mod peer;
+pub mod primary;
 mod proxy;
 mod quic;
 pub mod respond;
@@ -84,6 +85,8 @@ pub struct Config {
     pub chaos: Chaos,
     /// What keeps floods from doing harm.
     pub limits: Limits,
+    /// Who may take zones, or change them; `None`: nobody.
+    pub primary: Option<Arc<primary::Primary>>,
 }
 
 /// What is told to those who ask for it in class CHAOS; `None`: the question is refused.

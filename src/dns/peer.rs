@@ -8,9 +8,9 @@ use nix::libc::{in_addr, in_pktinfo, in6_pktinfo};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, SockaddrIn, SockaddrIn6, SockaddrLike};
 
 /// Where a datagram comes from and goes to.
-pub trait Peer: SockaddrLike + Copy + 'static {
+pub trait Peer: SockaddrLike + Copy + Send + 'static {
     /// The address of ours that a datagram was sent to, as the reply has to tell the system.
-    type Local: Copy;
+    type Local: Copy + Send;
 
     /// The peer for people and for lookups.
     fn socket_addr(self) -> SocketAddr;

@@ -280,6 +280,7 @@ mod tests {
                 idle,
                 write: PATIENCE,
                 proxies: Arc::default(),
+                primary: None,
                 tally: Arc::clone(&tally),
             };
             let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback");

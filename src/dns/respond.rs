@@ -138,6 +138,12 @@ impl Responder {
         usize::from(self.udp_payload)
     }
 
+    /// Whether whoever sent it is served at all.
+    pub(super) fn serves(&self, arrival: &Arrival<'_>) -> bool {
+        let reachable = arrival.transport != Transport::Udp || can_be_answered(arrival.client);
+        reachable && self.rules.serve(arrival.client.ip())
+    }
+
     /// What was signed so far.
     pub fn signatures(&self) -> Figures {
         self.signing.figures()
@@ -167,8 +173,7 @@ impl Responder {
         out: &mut [u8],
     ) -> Option<Reply> {
         let &Arrival { packet, client, transport, draw, now } = arrival;
-        let reachable = transport != Transport::Udp || can_be_answered(client);
-        if !reachable || !self.rules.serve(client.ip()) {
+        if !self.serves(arrival) {
             return None;
         }
         match parse::parse(packet, self.believed.includes(&client)) {

@@ -69,6 +69,7 @@ impl Bound {
             idle: config.tcp_idle,
             write: config.tcp_write,
             proxies: Arc::new(Proxies::new(&config.proxies)),
+            primary: config.primary.clone(),
             tally: Arc::clone(&running.tallies.tcp),
         };
         for Place { address, tcp, udp } in places {
@@ -152,6 +153,7 @@ impl Running {
             responder: Arc::clone(&service.responder),
             cell: Arc::clone(&service.cell),
             proxies: Arc::clone(&service.proxies),
+            primary: service.primary.clone(),
             stop: Arc::clone(&self.stop),
             tally: Arc::clone(&tally),
         };
@@ -402,6 +404,7 @@ mod tests {
                 responder: Arc::new(Responder::new(&config)),
                 cell: cell(),
                 proxies: Arc::default(),
+                primary: None,
                 stop: Arc::default(),
                 tally: Arc::default(),
             };

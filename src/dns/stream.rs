@@ -21,7 +21,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
@@ -29,8 +29,9 @@ use tokio_rustls::TlsAcceptor;
 use super::admission::{Admission, Permit};
 use super::draw::{Draws, wall_clock};
 use super::https::Https;
+use super::primary::{self, Errand, Primary};
 use super::proxy::{self, Origin, Proxies};
-use super::respond::{Arrival, Responder, Transport};
+use super::respond::{Arrival, Reply, Responder, Transport};
 use super::stats::{Stats, Tally};
 use crate::snapshot::SnapshotCell;
 
@@ -49,6 +50,8 @@ pub struct Service {
     pub write: Duration,
     /// Those whose connections start with the address of the client.
     pub proxies: Arc<Proxies>,
+    /// Who sees to what is no query.
+    pub primary: Option<Arc<Primary>>,
     /// Where they count.
     pub tally: Arc<Tally>,
 }
@@ -257,6 +260,8 @@ enum Frames {
     Answered,
     /// One is empty, or the header of a proxy: the client talks something else.
     Nonsense,
+    /// One is no query, and may take a while.
+    Errand(Vec<u8>),
 }
 
 impl<'s> Connection<'s> {
@@ -280,6 +285,11 @@ impl<'s> Connection<'s> {
             match frames {
                 Frames::Nonsense => break,
                 Frames::Answered => {
+                    deadline = Instant::now() + self.service.idle;
+                    continue;
+                }
+                Frames::Errand(packet) => {
+                    self.run_errand(&packet, &mut stream).await?;
                     deadline = Instant::now() + self.service.idle;
                     continue;
                 }
@@ -316,8 +326,12 @@ impl<'s> Connection<'s> {
                 frames = Frames::Nonsense;
                 break;
             }
-            frames = Frames::Answered;
             rest = after;
+            if self.service.primary.as_ref().is_some_and(|primary| primary.is_errand(packet)) {
+                frames = Frames::Errand(packet.to_vec());
+                break;
+            }
+            frames = Frames::Answered;
             let draw = self.draws.draw();
             REPLY.with_borrow_mut(|out| {
                 let Self { service, client, transport, .. } = *self;
@@ -338,6 +352,46 @@ impl<'s> Connection<'s> {
             self.incoming.shrink_to(READ);
         }
         frames
+    }
+}
+
+impl Connection<'_> {
+    /// Does what a packet asks for; its messages leave one by one, as fast as the client takes them.
+    async fn run_errand<S>(&mut self, packet: &[u8], stream: &mut S) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Self { service, client, transport, .. } = *self;
+        let Some(primary) = &service.primary else { return Ok(()) };
+        let (told, later) = oneshot::channel();
+        let errand = {
+            let arrival = Arrival { packet, client, transport, draw: self.draws.draw(), now: wall_clock() };
+            let snapshot = service.cell.load_full();
+            let tell = move || -> primary::Tell {
+                Box::new(move |octets| {
+                    // The client did not wait for it.
+                    let _ = told.send(octets);
+                })
+            };
+            primary.run(&arrival, &snapshot, &service.responder, tell)
+        };
+        let mut counted = Stats { batches: 1, ..Stats::default() };
+        let mut transfer = None;
+        let first = match errand {
+            None => None,
+            Some(Errand::Reply(octets)) => Some(octets),
+            Some(Errand::Later) => later.await.ok(),
+            Some(Errand::Transfer(under_way)) => transfer.insert(under_way).next(),
+        };
+        counted.count(first.as_deref().map(Reply::of).as_ref());
+        service.tally.add(&mut counted);
+        let mut next = first;
+        while let Some(octets) = next {
+            let frame = [&(octets.len() as u16).to_be_bytes(), &*octets].concat();
+            timeout(service.write, write_out(stream, &frame)).await??;
+            next = transfer.as_mut().and_then(|transfer| transfer.next());
+        }
+        Ok(())
     }
 }
 
@@ -461,6 +515,7 @@ mod tests {
             idle,
             write,
             proxies: Arc::default(),
+            primary: None,
             tally: Arc::clone(&tally),
         };
         let closing = watch::Sender::new(false);
@@ -581,6 +636,7 @@ mod tests {
             idle: NEVER,
             write: NEVER,
             proxies: Arc::default(),
+            primary: None,
             tally: Arc::default(),
         };
         let client = "192.0.2.1:1".parse().expect("an address");

@@ -12,17 +12,18 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, RecvMsg, SockaddrIn, SockaddrIn6, recvmmsg, sendmmsg};
 
 use super::draw::{Draws, wall_clock};
-use super::limits::Limiter;
+use super::limits::{Kind, Limiter, Verdict};
 use super::peer::Peer;
+use super::primary::{Errand, Primary};
 use super::proxy::{self, Origin, Proxies};
-use super::respond::{Arrival, Responder, Transport};
+use super::respond::{Arrival, Reply, Responder, Transport};
 use super::stats::{Stats, Tally};
 use super::udp_plain;
 use crate::snapshot::SnapshotCell;
@@ -40,6 +41,8 @@ pub struct Worker {
     pub cell: Arc<SnapshotCell>,
     /// Those whose datagrams start with the address of the client.
     pub proxies: Arc<Proxies>,
+    /// Who sees to what is no query.
+    pub primary: Option<Arc<Primary>>,
     /// Set when the worker is to end.
     pub stop: Arc<AtomicBool>,
     /// Where it counts.
@@ -104,7 +107,18 @@ struct Batches<'w, P: Peer> {
     draws: Draws,
     limiter: Limiter,
     counted: Stats,
+    /// Replies that take longer than a batch, if there can be any.
+    late: Option<Late<P>>,
 }
+
+/// Replies that take longer than a batch: whoever makes them sends them here.
+struct Late<P: Peer> {
+    tell: mpsc::Sender<LateReply<P>>,
+    told: mpsc::Receiver<LateReply<P>>,
+}
+
+/// To whom, from which address of ours, and what.
+type LateReply<P> = (P, Option<<P as Peer>::Local>, Vec<u8>);
 
 impl<'w, P: Peer> Batches<'w, P> {
     fn new(worker: &'w Worker) -> Self {
@@ -118,12 +132,17 @@ impl<'w, P: Peer> Batches<'w, P> {
             draws: Draws::seeded(),
             limiter: worker.responder.limiter(),
             counted: Stats::default(),
+            late: worker.primary.is_some().then(|| {
+                let (tell, told) = mpsc::channel();
+                Late { tell, told }
+            }),
         }
     }
 
     fn run(mut self) -> Result<(), Errno> {
         while !self.worker.stopping() {
             self.serve_batch(MsgFlags::MSG_WAITFORONE)?;
+            self.send_late();
         }
         // What came before the stop is still answered.
         for _ in 0..LAST_BATCHES {
@@ -132,6 +151,25 @@ impl<'w, P: Peer> Batches<'w, P> {
             }
         }
         Ok(())
+    }
+
+    /// Sends the replies that took longer than their batches.
+    fn send_late(&mut self) {
+        let Some(late) = &self.late else { return };
+        let mut sent = false;
+        for (peer, local, octets) in late.told.try_iter().take(BATCH) {
+            let room = self.sending.room();
+            if octets.len() <= room.len() {
+                room[..octets.len()].copy_from_slice(&octets);
+                self.sending.push(peer, local, octets.len());
+                self.counted.count(Some(&Reply::of(&octets)));
+                sent = true;
+            }
+        }
+        if sent {
+            self.counted.unsent += self.sending.send_all();
+            self.worker.tally.add(&mut self.counted);
+        }
     }
 
     /// Receives, answers and says how many queries that was.
@@ -159,7 +197,16 @@ impl<'w, P: Peer> Batches<'w, P> {
             };
             let (draw, room) = (self.draws.draw(), self.sending.room());
             let arrival = Arrival { packet, client, transport: Transport::Udp, draw, now };
-            let reply = responder.respond(&arrival, Some(&mut self.limiter), &snapshot, room);
+            let reply = match (&self.worker.primary, &self.late) {
+                (Some(primary), Some(late)) if primary.is_errand(packet) => {
+                    match primary.run(&arrival, &snapshot, responder, || late.to(peer, local)) {
+                        // Counted when its reply leaves.
+                        Some(Errand::Later) => continue,
+                        errand => done(errand, &arrival, &mut self.limiter, room),
+                    }
+                }
+                _ => responder.respond(&arrival, Some(&mut self.limiter), &snapshot, room),
+            };
             self.counted.count(reply.as_ref());
             if let Some(reply) = reply {
                 self.sending.push(peer, local, reply.length);
@@ -171,6 +218,35 @@ impl<'w, P: Peer> Batches<'w, P> {
         self.counted.limited = std::mem::take(&mut self.limiter.counted);
         tally.add(&mut self.counted);
         Ok(received)
+    }
+}
+
+/// The reply that an errand came to, unless too many errors are told already.
+#[cold]
+fn done(
+    errand: Option<Errand>,
+    arrival: &Arrival<'_>,
+    limiter: &mut Limiter,
+    room: &mut [u8],
+) -> Option<Reply> {
+    let Errand::Reply(octets) = errand? else { return None };
+    let reply = Reply::of(&octets);
+    let mut pass = || limiter.judge(Kind::Error, arrival.client.ip(), arrival.draw) == Verdict::Pass;
+    if reply.length > room.len() || (reply.rcode != 0 && !pass()) {
+        return None;
+    }
+    room[..octets.len()].copy_from_slice(&octets);
+    Some(reply)
+}
+
+impl<P: Peer> Late<P> {
+    /// Whoever has a reply for somebody later tells it so.
+    fn to(&self, peer: P, local: Option<P::Local>) -> Box<dyn FnOnce(Vec<u8>) + Send> {
+        let tell = self.tell.clone();
+        Box::new(move |octets| {
+            // The worker has ended: so has everything else.
+            let _ = tell.send((peer, local, octets));
+        })
     }
 }
 

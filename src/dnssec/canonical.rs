@@ -15,7 +15,7 @@ pub(super) struct Canonical<'r>(SmallVec<[Cow<'r, [u8]>; 8]>);
 impl<'r> Canonical<'r> {
     /// From the RDATA of each, names uncompressed, in any order.
     pub(super) fn of(rtype: u16, records: impl Iterator<Item = &'r [u8]>) -> Self {
-        let mut records: SmallVec<_> = records.map(|rdata| in_lower_case(rtype, rdata)).collect();
+        let mut records: SmallVec<_> = records.map(|rdata| canonical_rdata(rtype, rdata)).collect();
         records.sort_unstable();
         records.dedup();
         Self(records)
@@ -36,7 +36,7 @@ impl<'r> Canonical<'r> {
 
 /// RDATA with the names in lower case that RFC 4034 section 6.2 lists (but for those of NSEC: RFC 6840
 /// section 5.1).
-fn in_lower_case(rtype: u16, rdata: &[u8]) -> Cow<'_, [u8]> {
+pub fn canonical_rdata(rtype: u16, rdata: &[u8]) -> Cow<'_, [u8]> {
     let Some((before, names)) = names_of(rtype, rdata) else { return Cow::Borrowed(rdata) };
     let mut lower = rdata.to_vec();
     let mut at = before;
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn names_in_naptr_are_found_behind_its_strings() {
         let rdata = b"\0\x01\0\x02\x01U\x03SIP\0\x01A\x03ORG\0";
-        assert_eq!(&*in_lower_case(NAPTR, rdata), b"\0\x01\0\x02\x01U\x03SIP\0\x01a\x03org\0");
+        assert_eq!(&*canonical_rdata(NAPTR, rdata), b"\0\x01\0\x02\x01U\x03SIP\0\x01a\x03org\0");
     }
 
     proptest! {
@@ -161,13 +161,13 @@ mod tests {
                 if rtype == 16 {
                     rdata = [&[4][..], b"TeXt"].concat();
                 }
-                prop_assert_eq!(Some(in_lower_case(rtype, &rdata).into_owned()), known(rtype, &rdata), "{}", rtype);
+                prop_assert_eq!(Some(canonical_rdata(rtype, &rdata).into_owned()), known(rtype, &rdata), "{}", rtype);
             }
         }
 
         #[test]
         fn any_rdata_of_any_type_is_taken(rtype in 0..70u16, rdata in vec(any::<u8>(), 0..40)) {
-            prop_assert_eq!(in_lower_case(rtype, &rdata).len(), rdata.len());
+            prop_assert_eq!(canonical_rdata(rtype, &rdata).len(), rdata.len());
         }
     }
 }

@@ -24,6 +24,7 @@ mod timing;
 
 pub use bind::{KeyFile, KeyFileError};
 pub use cache::{Cache, Figures};
+pub use canonical::canonical_rdata;
 pub use denial::{bitmap, just_after};
 pub use key::{Algorithm, Key, KeyRecord, Role};
 pub use keyring::{CannotSign, Epoch, Keyring, Policy, Published, SignedId, ZoneKeys};

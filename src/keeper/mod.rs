@@ -54,6 +54,7 @@ pub use trust::{Dropped, FRESH_INTERVALS, FRESH_MIN, Reason, Refused, SKEW_MAX};
 use crate::health::{Control, HealthMap, Report, Verdict};
 use crate::model::{Moment, RegionId, TargetId};
 use crate::plan::Plan;
+use crate::primary::Editions;
 use crate::snapshot::Snapshot;
 use crate::steering::{judge_pools, order_by_latency, prepare};
 use facts::{alarms, flapping, turned};
@@ -72,6 +73,8 @@ use verdicts::{carry, date, of_checks, of_turned, overlay};
 pub enum Event {
     /// Another plan. What is known of endpoints that keep their name and targets is kept.
     Plan(Arc<Plan>),
+    /// Other editions of the plan's zones, for those who take them.
+    Editions(Arc<Editions>),
     /// A probe says what it holds.
     Report(Report),
     /// An operator speaks of an endpoint; `None`: leaves it to its checks again.
@@ -154,6 +157,7 @@ const PATIENCE_MAX: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Keeper {
     plan: Arc<Plan>,
+    editions: Arc<Editions>,
     names: Names,
     probes: Probes,
     /// What operators fixed, by endpoint: also of endpoints that the plan lacks just now.
@@ -216,6 +220,7 @@ impl Keeper {
             waiting: Vec::new(),
             pending: false,
             changes: 0,
+            editions: Arc::default(),
             plan,
             names,
             controls,
@@ -310,6 +315,10 @@ impl Keeper {
             Event::Plan(plan) => {
                 self.follow(plan, now);
                 Heard::anything(Vec::new(), true)
+            }
+            Event::Editions(editions) => {
+                self.editions = editions;
+                Heard { facts: Vec::new(), change: Change::Nothing, spoke: true }
             }
             Event::Control { endpoint, control } => self.control(endpoint, control, now),
             Event::Failback { pool } => match self.names.pool(&pool) {
@@ -451,7 +460,8 @@ impl Keeper {
     fn snapshot(&self) -> Snapshot {
         let mut health = self.map.clone();
         prepare(&self.plan.inventory, &mut health);
-        Snapshot { generation: self.generation, plan: Arc::clone(&self.plan), health }
+        let editions = Arc::clone(&self.editions);
+        Snapshot { generation: self.generation, plan: Arc::clone(&self.plan), health, editions }
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //!   health.state   verdicts and controls, of a server
 //!   beats.state    who has ever sent beats to this machine's probe
+//!   journal/*.state what updates made of a zone, its last serial, and its latest changes
 //!
 //!   windrose-state 1 <crc32 of the rest, hex>\n
 //!   { ... JSON ... }
@@ -24,7 +25,7 @@ use serde::de::DeserializeOwned;
 #[derive(Debug)]
 pub struct StateFile<T> {
     directory: PathBuf,
-    name: &'static str,
+    name: String,
     holds: PhantomData<fn(T) -> T>,
 }
 
@@ -39,14 +40,14 @@ pub struct Unreadable {
 
 impl<T> Clone for StateFile<T> {
     fn clone(&self) -> Self {
-        Self::new(&self.directory, self.name)
+        Self::new(&self.directory, &self.name)
     }
 }
 
 impl<T> StateFile<T> {
     /// `NAME.state` in this directory, which is made when it is first needed.
-    pub fn new(directory: &Path, name: &'static str) -> Self {
-        Self { directory: directory.to_owned(), name, holds: PhantomData }
+    pub fn new(directory: &Path, name: &str) -> Self {
+        Self { directory: directory.to_owned(), name: name.to_owned(), holds: PhantomData }
     }
 
     /// The file itself.
@@ -73,6 +74,11 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
             let set_aside = fs::rename(&path, &aside).is_ok().then_some(aside);
             Unreadable { reason, set_aside }
         })
+    }
+
+    /// What was saved, if it can be used; it is left alone if not.
+    pub fn peek(&self) -> Option<T> {
+        decode(&fs::read(self.path()).ok()?).ok()
     }
 
     /// Saves, in place of what was there before. Blocks for as long as the disk does.

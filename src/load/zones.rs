@@ -1,6 +1,7 @@
 //! The `zones` directory: read, parsed and compiled.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::time::Duration;
 use crate::geo::Facts;
 use crate::model::Fingerprint;
 use crate::plan::{self, Plan};
+use crate::primary::Overlay;
 use crate::spec::{self, Diagnostic, Severity, Source, Sources};
 
 /// What came of loading a `zones` directory.
@@ -22,14 +24,19 @@ pub struct Loaded {
     /// The zone files, and whatever these and the steering files name, even if it is not there: a change of any
     /// of them matters.
     pub included: Vec<PathBuf>,
+    /// What updates made of the zones, as far as that still means something.
+    pub overlays: Overlays,
 }
+
+/// What updates made of zones, by their apexes in lower case, wire form.
+pub type Overlays = BTreeMap<Box<[u8]>, Overlay>;
 
 impl Loaded {
     /// Nothing could be loaded, because of a fault of ours.
     pub fn fault(what: &str) -> Self {
         let message = format!("a fault of Windrose's own while reading the files: {what}");
         let diagnostic = Diagnostic::general("fault", message).hint("please report it, with the files");
-        Self { plan: None, diagnostics: vec![diagnostic], included: Vec::new() }
+        Self { plan: None, diagnostics: vec![diagnostic], included: Vec::new(), overlays: Overlays::new() }
     }
 }
 
@@ -46,10 +53,10 @@ impl std::fmt::Display for ReadError {
     }
 }
 
-/// Loads all of a `zones` directory, for clients of whom these `facts` are known. Never fails otherwise than by its diagnostics.
-pub fn zones(directory: &Path, facts: &Arc<Facts>, report_interval: Duration) -> Loaded {
+/// Loads all of a `zones` directory, with what updates made of it, for clients of whom these `facts` are known. Never fails otherwise than by its diagnostics.
+pub fn zones(directory: &Path, facts: &Arc<Facts>, report_interval: Duration, overlays: &Overlays) -> Loaded {
     let (sources, unreadable) = read_all(directory);
-    let mut loaded = compile(&sources, facts, report_interval);
+    let mut loaded = compile(&sources, facts, report_interval, overlays);
     if !unreadable.is_empty() {
         loaded.plan = None;
         loaded.diagnostics.splice(0..0, unreadable.iter().map(about));
@@ -90,7 +97,7 @@ fn read_all(directory: &Path) -> (Sources, Vec<ReadError>) {
     (sources, unreadable)
 }
 
-fn compile(sources: &Sources, facts: &Arc<Facts>, report_interval: Duration) -> Loaded {
+fn compile(sources: &Sources, facts: &Arc<Facts>, report_interval: Duration, overlays: &Overlays) -> Loaded {
     let named = RefCell::new(Vec::new());
     let fingerprint = Cell::new(fingerprint(sources));
     let include = |from: &str, name: &str| {
@@ -99,7 +106,14 @@ fn compile(sources: &Sources, facts: &Arc<Facts>, report_interval: Duration) -> 
         fingerprint.set(fingerprint.get().with(included.text.as_bytes()));
         Ok(included)
     };
-    let (spec, mut found) = spec::parse(sources, &include);
+    let (mut spec, mut found) = spec::parse(sources, &include);
+    let mut left = Overlays::new();
+    for file in &mut spec.zones {
+        let apex = file.origin.as_slice().to_ascii_lowercase();
+        if let Some(overlay) = overlays.get(&*apex) {
+            left.insert(apex.into(), overlay.lay(file, &mut found));
+        }
+    }
     if spec.zones.is_empty() && found.is_empty() {
         found.push(no_zones());
     }
@@ -109,7 +123,8 @@ fn compile(sources: &Sources, facts: &Arc<Facts>, report_interval: Duration) -> 
     let zone_files = sources.zones.iter().map(|source| PathBuf::from(&*source.file));
     let included = zone_files.chain(named.into_inner()).collect();
     let source = fingerprint.get();
-    Loaded { plan: plan.filter(|_| !refused).map(|plan| Plan { source, ..plan }), diagnostics, included }
+    let plan = plan.filter(|_| !refused).map(|plan| Plan { source, ..plan });
+    Loaded { plan, diagnostics, included, overlays: left }
 }
 
 /// Of the files by their own names, as the directory is another one on each machine.
@@ -187,7 +202,7 @@ mod tests {
         let steering = "[regions.eu]\nnets_file = \"../eu.txt\"\n[regions.us]\nnets_file = \"us.txt\"\n";
         fs::write(zones.join("regions.toml"), steering).expect("a file");
         fs::write(directory.path().join("eu.txt"), "192.0.2.0/24\nEurope\n").expect("a file");
-        let loaded = super::zones(&zones, &Arc::new(Facts::none()), Duration::from_secs(2));
+        let loaded = super::zones(&zones, &Arc::new(Facts::none()), Duration::from_secs(2), &Overlays::new());
         let codes: Vec<&str> = loaded.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
         assert_eq!(codes[..2], ["bad-prefix", "unreadable"]);
         assert_eq!(loaded.included, [zones.join("../eu.txt"), zones.join("us.txt")]);
@@ -195,7 +210,12 @@ mod tests {
 
     #[test]
     fn a_missing_directory_is_a_diagnostic() {
-        let loaded = zones(Path::new("no/such/zones"), &Arc::new(Facts::none()), Duration::from_secs(2));
+        let loaded = zones(
+            Path::new("no/such/zones"),
+            &Arc::new(Facts::none()),
+            Duration::from_secs(2),
+            &Overlays::new(),
+        );
         assert!(loaded.plan.is_none());
         assert!(loaded.diagnostics[0].message.contains("no/such/zones"));
     }

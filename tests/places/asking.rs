@@ -83,7 +83,7 @@ pub fn snapshot(world: &World, health: &Health) -> Snapshot {
     }
     judge_pools(&plan.inventory, &mut map);
     prepare(&plan.inventory, &mut map);
-    Snapshot { generation: 1, plan, health: map }
+    Snapshot::new(1, plan, map)
 }
 
 /// A question for the name of a pool.

@@ -28,7 +28,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [zones, pattern, names, queries, subnets @ ..] = arguments.as_slice() else {
         return Err("usage: dns-answers ZONES PATTERN NAMES QUERIES [--subnets]".into());
     };
-    let loaded = load::zones(Path::new(zones), &Arc::new(Facts::none()), Duration::from_secs(2));
+    let loaded = load::zones(
+        Path::new(zones),
+        &Arc::new(Facts::none()),
+        Duration::from_secs(2),
+        &load::Overlays::new(),
+    );
     let plan = loaded.plan.ok_or_else(|| format!("{:?}", loaded.diagnostics))?;
     let snapshot = Keeper::new(Arc::new(plan), None, Moment(0)).first();
     let responder = Responder::new(&config());
@@ -69,6 +74,7 @@ fn config() -> dns::Config {
         tcp_write: Duration::from_secs(1),
         signatures: 1_000_000,
         proxies: Vec::new(),
+        primary: None,
         encrypted: None,
         name: "bench".to_owned(),
         cookies: None,

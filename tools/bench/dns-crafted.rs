@@ -31,7 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let directory = temp_dir().join(format!("windrose-crafted-{}", id()));
     fs::create_dir_all(&directory)?;
     fs::write(directory.join("example.org.zone"), zone())?;
-    let loaded = load::zones(&directory, &Arc::new(Facts::none()), Duration::from_secs(2));
+    let loaded =
+        load::zones(&directory, &Arc::new(Facts::none()), Duration::from_secs(2), &load::Overlays::new());
     fs::remove_dir_all(&directory)?;
     let plan = loaded.plan.ok_or_else(|| format!("{:?}", loaded.diagnostics))?;
     let snapshot = Keeper::new(Arc::new(plan), None, Moment(0)).first();
@@ -139,6 +140,7 @@ fn config() -> dns::Config {
         tcp_idle: Duration::from_secs(1),
         tcp_write: Duration::from_secs(1),
         proxies: Vec::new(),
+        primary: None,
         encrypted: None,
         signatures: 1_000_000,
         name: "bench".to_owned(),

@@ -253,7 +253,7 @@ pub fn assume(plan: Arc<Plan>, down: &[EndpointId]) -> Snapshot {
         }
     }
     judge_pools(&plan.inventory, &mut health);
-    Snapshot { generation: 0, plan, health }
+    Snapshot::new(0, plan, health)
 }
 
 fn result(answer: &Answer<'_>) -> &'static str {

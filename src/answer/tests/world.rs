@@ -26,7 +26,7 @@ pub fn snapshot(zones: &[(&str, &str)], steering: &str) -> Snapshot {
     let plan = Arc::new(plan.expect("without errors there is a plan"));
     let mut health = HealthMap::new(&plan.inventory);
     judge_pools(&plan.inventory, &mut health);
-    Snapshot { generation: 1, plan, health }
+    Snapshot::new(1, plan, health)
 }
 
 /// A snapshot of zones alone, whatever is wrong with them.
@@ -51,7 +51,7 @@ pub fn unchecked(zones: &[(&str, &str)]) -> Snapshot {
         keys: crate::dnssec::Keyring::default(),
         source: crate::model::Fingerprint::new(),
     });
-    Snapshot { generation: 1, plan, health }
+    Snapshot::new(1, plan, health)
 }
 
 fn try_compile(zones: &[(&str, &str)], steering: &str) -> (Option<Plan>, Vec<Diagnostic>) {

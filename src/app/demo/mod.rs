@@ -175,6 +175,7 @@ fn dns_config(server: SocketAddr) -> dns::Config {
         cookies: None,
         chaos: dns::Chaos::default(),
         limits,
+        primary: None,
     }
 }
 

@@ -13,7 +13,12 @@ const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/good/fa
 
 /// A server of the example, at a quiet moment.
 fn figures() -> Figures {
-    let loaded = load::zones(Path::new(EXAMPLE), &Arc::new(Facts::none()), Duration::from_secs(2));
+    let loaded = load::zones(
+        Path::new(EXAMPLE),
+        &Arc::new(Facts::none()),
+        Duration::from_secs(2),
+        &load::Overlays::new(),
+    );
     let plan = loaded.plan.expect("the example is right");
     let mut health = HealthMap::new(&plan.inventory);
     crate::steering::judge_pools(&plan.inventory, &mut health);
@@ -23,7 +28,7 @@ fn figures() -> Figures {
         now,
         wall: UNIX_EPOCH + Duration::from_millis(now.0),
         answering: true,
-        snapshot: Arc::new(Snapshot { generation: 7, plan: Arc::new(plan), health }),
+        snapshot: Arc::new(Snapshot::new(7, Arc::new(plan), health)),
         published: Moment(1_700_000_057_500),
         traffic: Traffic::default(),
         signatures: crate::dnssec::Figures::default(),

@@ -72,7 +72,7 @@ fn snapshot() -> Snapshot {
     let plan = Arc::new(plan.unwrap_or_else(|| panic!("{found:#?}")));
     let mut health = HealthMap::new(&plan.inventory);
     judge_pools(&plan.inventory, &mut health);
-    Snapshot { generation: 1, plan, health }
+    Snapshot::new(1, plan, health)
 }
 
 /// What came back: the response code, the first address or text, and the option.

@@ -44,6 +44,7 @@ pub fn config() -> Config {
         cookies: None,
         chaos: Chaos::default(),
         limits: Limits::none(),
+        primary: None,
     }
 }
 
@@ -62,7 +63,7 @@ pub fn cell() -> Arc<SnapshotCell> {
         keys: crate::dnssec::Keyring::default(),
         source: crate::model::Fingerprint::new(),
     };
-    Arc::new(SnapshotCell::new(Snapshot { generation: 1, plan: Arc::new(plan), health }))
+    Arc::new(SnapshotCell::new(Snapshot::new(1, Arc::new(plan), health)))
 }
 
 /// A query that is refused whatever is served, with this number.

@@ -47,7 +47,7 @@ fn snapshot() -> Snapshot {
     plan.sign(keyring());
     let mut health = HealthMap::new(&plan.inventory);
     judge_pools(&plan.inventory, &mut health);
-    Snapshot { generation: 1, plan: Arc::new(plan), health }
+    Snapshot::new(1, Arc::new(plan), health)
 }
 
 fn keyring() -> Keyring {

@@ -28,6 +28,17 @@ pub struct Reply {
     pub truncated: bool,
 }
 
+impl Reply {
+    /// One that somebody else wrote, whole.
+    pub fn of(octets: &[u8]) -> Self {
+        let &[_, _, high, low, ..] = octets else {
+            return Self { length: octets.len(), rcode: 0, truncated: false };
+        };
+        let flags = u16::from_be_bytes([high, low]);
+        Self { length: octets.len(), rcode: flags & flag::RCODE, truncated: flags & flag::TC != 0 }
+    }
+}
+
 /// Writes the answer to a query. The length of `out` is the most that the reply may take; at least 512.
 pub fn answer(request: &Request<'_>, answer: &Answer<'_>, opt: Option<&Opt<'_>>, out: &mut [u8]) -> Reply {
     write(request, answer, None, opt, out)

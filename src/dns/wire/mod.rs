@@ -25,6 +25,8 @@ pub mod flag {
     pub const QR: u16 = 0x8000;
     /// What kind of query it is; 0: a plain one.
     pub const OPCODE: u16 = 0x7800;
+    /// The opcode of an UPDATE (RFC 2136), in its place.
+    pub const UPDATE: u16 = 5 << 11;
     /// The opcode of a NOTIFY (RFC 1996), in its place.
     pub const NOTIFY: u16 = 4 << 11;
     /// The answer is authoritative.

@@ -200,6 +200,34 @@ pub fn parse(packet: &[u8], believe_subnet: bool) -> Parsed<'_> {
     }
 }
 
+/// Whether a packet is one that other servers and programs send to the primary server of a zone: for a transfer, an
+/// update, or signed by a key. What is malformed is not.
+pub fn is_errand(packet: &[u8]) -> bool {
+    let Some((header, body)) = packet.split_first_chunk::<HEADER>() else { return false };
+    let word = |index: usize| u16::from_be_bytes([header[2 * index], header[2 * index + 1]]);
+    let (flags, questions) = (word(1), word(2));
+    match flags & (flag::QR | flag::OPCODE) {
+        0 if questions == 1 => {}
+        flag::UPDATE => return true,
+        _ => return false,
+    }
+    let Some((question, mut rest)) = question_length(body).map(|length| body.split_at(length)) else {
+        return false;
+    };
+    let question = Request { id: 0, flags, question, edns: None };
+    if matches!(question.qtype(), rtype::AXFR | rtype::IXFR) {
+        return true;
+    }
+    // Most queries have an OPT record at most, and nothing else.
+    let records = u32::from(word(3)) + u32::from(word(4)) + u32::from(word(5));
+    let mut last = 0;
+    for _ in 0..records {
+        let Some(record) = take_record(&mut rest) else { return false };
+        last = record.rtype;
+    }
+    last == rtype::TSIG
+}
+
 /// What is not for `answer` to answer.
 enum Odd {
     Cookies,

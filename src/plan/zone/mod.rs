@@ -95,6 +95,15 @@ impl Zones {
         self.zones.iter().map(|zone| self.node(zone.apex))
     }
 
+    /// Every zone's apex, with all names of the zone.
+    pub fn by_zone(&self) -> impl Iterator<Item = (Node<'_>, Vec<Node<'_>>)> {
+        let mut names: Vec<Vec<Node<'_>>> = vec![Vec::new(); self.zones.len()];
+        for (index, slot) in self.slots.iter().enumerate() {
+            names[slot.zone as usize].push(self.node(index as u32));
+        }
+        self.apexes().zip(names)
+    }
+
     /// How many zones there are.
     pub fn len(&self) -> usize {
         self.zones.len()

@@ -6,6 +6,7 @@ mod limits;
 mod notify;
 mod probe;
 mod tls;
+mod transfer;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -17,6 +18,7 @@ pub use limits::Limits;
 pub use notify::{EventChoice, EventKind, Notify, NotifyFormat};
 pub use probe::Probe;
 pub use tls::Tls;
+pub use transfer::{Grant, NamePattern, Secondary, SteeredChoice, Transfer, Tsig, Update, UpdateGrant};
 
 use crate::spec::prefix::PREFIX;
 use crate::spec::reader::{
@@ -39,6 +41,12 @@ pub struct Machine {
     pub tls: Option<Tls>,
     /// `[dnssec]`
     pub dnssec: Dnssec,
+    /// `[tsig]`
+    pub tsig: Tsig,
+    /// `[transfer]`
+    pub transfer: Transfer,
+    /// `[update]`
+    pub update: Update,
     /// `[limits]`
     pub limits: Limits,
     /// `[geo]`
@@ -154,6 +162,9 @@ impl Default for Machine {
             },
             tls: None,
             dnssec: Dnssec::default(),
+            tsig: Tsig::default(),
+            transfer: Transfer::default(),
+            update: Update::default(),
             limits: Limits::default(),
             geo: Geo { databases: None, max_age: Duration::from_secs(180 * 24 * 60 * 60) },
             probe: Probe::default(),
@@ -186,6 +197,15 @@ fn machine(table: &mut Table<'_>) -> Machine {
         dns: table.section(key("dns", "Where and how DNS is answered."), dns),
         tls: None,
         dnssec: table.section(key("dnssec", "Which zones are signed, and with which keys."), dnssec::dnssec),
+        tsig: table.section(key("tsig", "Keys that sign messages."), transfer::tsig),
+        transfer: table.section(
+            key("transfer", "Who may take zones whole, and is told that they changed; if absent, nobody."),
+            transfer::transfer,
+        ),
+        update: table.section(
+            key("update", "Who may change records over the wire; if absent, nobody."),
+            transfer::update,
+        ),
         limits: table.section(key("limits", "What keeps floods from doing harm."), limits::limits),
         geo: table.section(key("geo", "What tells where clients are."), geo),
         probe: table.section(key("probe", "The checks that run from this machine."), probe::probe),

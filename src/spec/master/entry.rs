@@ -351,8 +351,8 @@ fn too_large(word: &Token<'_>) -> Fault {
 const FAULTS_MAX: usize = 100;
 /// Files may include one another to this depth; deeper is an error.
 const INCLUDE_DEPTH_MAX: usize = 10;
-/// A zone is read from at most so many files, as a record has one octet for its file; more are an error.
-const SOURCES_MAX: usize = 256;
+/// A zone is read from at most so many files, as a record has one octet for its file, and updates are one more.
+const SOURCES_MAX: usize = 255;
 
 #[cfg(test)]
 mod tests {

@@ -102,6 +102,28 @@ impl ZoneFile {
         (0..self.len()).map(|index| self.record(index))
     }
 
+    /// Keeps only some of its records.
+    pub fn retain(&mut self, keep: impl Fn(&Record<'_>) -> bool) {
+        let kept =
+            (0..self.len()).filter(|&index| keep(&self.record(index))).map(|index| self.records[index]);
+        self.records = kept.collect();
+    }
+
+    /// Adds records that stand in no file: they are shown in this text. Once, as files leave room for one.
+    pub fn append(&mut self, others: &ZoneFile, shown_in: Source) {
+        let source = self.sources.len() as u8;
+        self.sources.push(shown_in);
+        for record in others.records() {
+            let owner = self.arena.len() as u32;
+            self.arena.extend(record.owner);
+            let rdata = self.arena.len() as u32;
+            self.arena.extend(record.rdata);
+            let (rdata_len, owner_len) = (record.rdata.len() as u16, record.owner.len() as u8);
+            let Record { rtype, ttl, line, .. } = record;
+            self.records.push(Slot { owner, rdata, rdata_len, owner_len, source, rtype, ttl, line });
+        }
+    }
+
     /// Where a record stands, for a diagnostic.
     pub fn place(&self, record: &Record<'_>) -> Place {
         let source = &self.sources[record.source];

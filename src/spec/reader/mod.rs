@@ -243,6 +243,14 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// Where it stands: its header, or all of it if it is inline.
+    pub fn span(&self) -> Range<usize> {
+        match &self.side {
+            Side::Reading(reading) => reading.span.clone(),
+            Side::Describing(_) => 0..0,
+        }
+    }
+
     /// Reports what is wrong with something that was read from this table.
     pub fn error(&mut self, span: Range<usize>, problem: Problem) {
         if let Side::Reading(reading) = &mut self.side {
