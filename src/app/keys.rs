@@ -277,7 +277,7 @@ fn ttl_max(site: &Site, zone: &Name) -> u32 {
         &site.zones,
         &Arc::new(Facts::none()),
         site.machine.probe.report_interval,
-        &load::overlays(&site),
+        &load::overlays(site),
     );
     let plan = loaded.plan.as_ref();
     let apex = plan.and_then(|plan| plan.zones.exact(zone.as_slice()).map(|node| plan.zones.ttl_max(node)));

@@ -16,7 +16,7 @@ use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::app::editor::Editor;
 use crate::control::Reply;
@@ -214,19 +214,20 @@ impl Reloader {
         };
         let mut editor = self.editor.clone();
         editor.change(&call.apex, &difference);
-        let reading = self.read_with(editor).await;
+        let (reading, editor) = self.read_with(editor).await;
         if reading.plan.is_none() {
             warn!("an update by key {} would leave zones that cannot be served\n{}", call.key, reading.said);
-            // What is on the disk may be wrong without it.
-            if self.read().await.plan.is_some() {
+            // What is on the disk may be wrong without it: then it failed, which it says when it is dropped.
+            if self.read_with(self.editor.clone()).await.0.plan.is_some() {
                 call.done.refuse(Refusal::NotAllowed("the zone would be wrong"));
             }
             return None;
         }
         if !reading.kept {
-            // It was said; dropping it says that it failed.
+            error!("an update by key {} failed: it could not be kept", call.key);
             return None;
         }
+        self.stand_on(&reading, editor);
         let because = format!("update by key {}", call.key);
         Some(Reloaded { update: Some(call), ..self.reloaded(reading, because) })
     }
@@ -275,12 +276,21 @@ impl Reloader {
 
     /// Reads, compiles and words what is wrong, all off the async threads.
     async fn read(&mut self) -> Reading {
-        let editor = self.editor.clone();
-        self.read_with(editor).await
+        let (reading, editor) = self.read_with(self.editor.clone()).await;
+        self.stand_on(&reading, editor);
+        reading
     }
 
-    /// The same, with what updates made of the zones as this editor has it; it stays, if all is right.
-    async fn read_with(&mut self, mut editor: Editor) -> Reading {
+    /// What was read is served from now on, if it is right.
+    fn stand_on(&mut self, reading: &Reading, editor: Editor) {
+        if let Some(plan) = &reading.plan {
+            (self.plan, self.editor) = (Arc::clone(plan), editor);
+        }
+    }
+
+    /// Reads with what updates made of the zones as this editor has it.
+    async fn read_with(&mut self, mut editor: Editor) -> (Reading, Editor) {
+        let fallback = self.editor.clone();
         let (zones, report_interval) = (self.zones.clone(), self.report_interval);
         let (mut databases, site) = (self.databases.clone(), self.site.clone());
         let read = spawn_blocking(move || {
@@ -303,13 +313,10 @@ impl Reloader {
         match read.await {
             Ok((databases, loaded, editor, reading)) => {
                 self.databases = databases;
-                if let Some(plan) = &reading.plan {
-                    (self.plan, self.editor) = (Arc::clone(plan), editor);
-                }
                 self.watch.include([loaded.included, self.databases.files()].concat());
-                reading
+                (reading, editor)
             }
-            Err(error) => Reading::nothing(said(&Loaded::fault(&error.to_string()).diagnostics)),
+            Err(error) => (Reading::nothing(said(&Loaded::fault(&error.to_string()).diagnostics)), fallback),
         }
     }
 }

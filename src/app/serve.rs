@@ -313,7 +313,8 @@ impl Server {
         let reply = match plan {
             Some(plan) => {
                 let text = format!("reloaded ({because}): {}", plan.summary());
-                if !said.is_empty() {
+                // They were told when the files were read for their own sake.
+                if !said.is_empty() && update.is_none() {
                     warn!("the files have warnings\n{said}");
                 }
                 info!("{text}");

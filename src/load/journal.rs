@@ -8,6 +8,7 @@
 //! Written whole, as every state file: after `kill -9` at any moment there is what was before an update or what came of it,
 //! and an update is answered only once it is on the disk.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -50,8 +51,8 @@ impl Journals {
     }
 
     /// All of them, by the apexes of their zones; and those that cannot be read, which are set aside.
-    pub fn read(&self) -> (Vec<(Box<[u8]>, Journal)>, Vec<Unreadable>) {
-        let (mut journals, mut unreadable) = (Vec::new(), Vec::new());
+    pub fn read(&self) -> (BTreeMap<Box<[u8]>, Journal>, Vec<Unreadable>) {
+        let (mut journals, mut unreadable) = (BTreeMap::new(), Vec::new());
         for file in self.files() {
             match file.read() {
                 Ok(journal) => journals.extend(journal.and_then(Journal::with_apex)),
@@ -76,7 +77,7 @@ impl Journals {
     /// Whatever the file system says; what was kept before is still there then.
     pub fn write(&self, zone: &Name, journal: &Journal) -> io::Result<()> {
         let prefix = KeyFile::prefix(zone);
-        let name = prefix.trim_start_matches('K').trim_end_matches('.');
+        let name = prefix.strip_prefix('K').unwrap_or(&prefix).trim_end_matches('.');
         StateFile::new(&self.directory, if name.is_empty() { "root" } else { name }).write(journal)
     }
 }
@@ -125,12 +126,11 @@ mod tests {
             let zone: Name = zone.parse().expect("a name");
             journals.write(&zone, &Journal::new(&zone, overlay.clone(), None)).expect("written");
         }
-        let (mut read, unreadable) = journals.read();
-        read.sort_by(|one, other| one.0.cmp(&other.0));
+        let (read, unreadable) = journals.read();
         assert!(unreadable.is_empty());
-        let zones: Vec<&str> = read.iter().map(|(_, journal)| &*journal.zone).collect();
-        assert_eq!(zones, [".", "Example.org", "0/25.2.0.192.in-addr.arpa"]);
-        assert!(read.iter().all(|(_, journal)| journal.overlay == overlay));
+        let zones: Vec<&str> = read.values().map(|journal| &*journal.zone).collect();
+        assert_eq!(zones, [".", "0/25.2.0.192.in-addr.arpa", "Example.org"]);
+        assert!(read.values().all(|journal| journal.overlay == overlay));
     }
 
     #[test]

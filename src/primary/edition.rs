@@ -7,13 +7,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use domain::base::iana::Rtype;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::primary::records::Records;
+use crate::primary::records::{Record, Records};
 use crate::primary::serial;
 
 /// The SOA record of a zone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Soa {
     /// Seconds.
     pub ttl: u32,
@@ -77,6 +78,22 @@ impl Soa {
             soa.rdata[at..at + 4].copy_from_slice(&serial.to_be_bytes());
         }
         soa
+    }
+}
+
+/// As a line of a zone file, of the root: of whose zone it is is said elsewhere.
+impl Serialize for Soa {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Record { owner: ROOT, rtype: SOA, rdata: &self.rdata, ttl: self.ttl }.line().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Soa {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let records = Records::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)?;
+        let soa = records.get(0).filter(|record| record.rtype == SOA);
+        let soa = soa.ok_or_else(|| de::Error::custom("it is no SOA record"))?;
+        Ok(Self { ttl: soa.ttl, rdata: soa.rdata.to_vec() })
     }
 }
 
@@ -153,10 +170,10 @@ impl Editions {
 
     /// Whether these are the very same ones.
     pub fn are(&self, others: &Editions) -> bool {
-        let same = |(one, other): ((&[u8], &Arc<Edition>), (&[u8], &Arc<Edition>))| {
-            one.0 == other.0 && Arc::ptr_eq(one.1, other.1)
+        let is_there = |(apex, edition): (&[u8], &Arc<Edition>)| {
+            others.of(apex).is_some_and(|other| Arc::ptr_eq(edition, other))
         };
-        self.0.len() == others.0.len() && self.iter().zip(others.iter()).all(same)
+        self.0.len() == others.0.len() && self.iter().all(is_there)
     }
 
     /// All of them, by their apexes.
@@ -171,6 +188,8 @@ impl FromIterator<(Box<[u8]>, Arc<Edition>)> for Editions {
     }
 }
 
+const ROOT: &[u8] = &[0];
+const SOA: u16 = Rtype::SOA.to_int();
 /// Serial, refresh, retry, expire and minimum end the RDATA.
 const SERIAL_FROM_END: usize = 5 * 4;
 /// So much may be remembered of a small zone.

@@ -11,7 +11,6 @@ use domain::base::iana::Rtype;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::model::Fingerprint;
-use crate::plan::zone::name::show;
 use crate::spec::master::{self, ZoneFile};
 use crate::spec::{Diagnostic, Source};
 
@@ -39,9 +38,9 @@ impl Record<'_> {
     /// As a line of a zone file; its data in the form for any type (RFC 3597), so that it can be read again.
     pub fn line(&self) -> String {
         let Self { owner, rtype, rdata, ttl } = self;
-        let dot = if *owner == [0] { "" } else { "." };
         let rtype = Rtype::from_int(*rtype);
-        let mut line = format!("{}{dot} {ttl} IN {rtype} \\# {}", show(owner), rdata.len());
+        let mut line = in_full(owner);
+        let _ = write!(line, " {ttl} IN {rtype} \\# {}", rdata.len());
         if !rdata.is_empty() {
             line.push(' ');
         }
@@ -121,6 +120,28 @@ impl Records {
         }
         Ok(file.iter().flat_map(ZoneFile::records).map(|record| Record::from(&record)).collect())
     }
+}
+
+/// A name as zone files have it, whatever is in it.
+fn in_full(name: &[u8]) -> String {
+    let mut text = String::new();
+    let mut rest = name;
+    while let Some((&length, after)) = rest.split_first().filter(|(length, _)| **length > 0) {
+        let (label, after) = after.split_at_checked(length.into()).unwrap_or((after, &[]));
+        for &octet in label {
+            match octet {
+                plain @ (b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'*') => {
+                    text.push(plain.into())
+                }
+                other => {
+                    let _ = write!(text, "\\{other:03}");
+                }
+            }
+        }
+        text.push('.');
+        rest = after;
+    }
+    if text.is_empty() { ".".into() } else { text }
 }
 
 /// Reads lines that name everything in full.

@@ -298,3 +298,163 @@ const SOA: u16 = Rtype::SOA.to_int();
 const CLASS_IN: u16 = Class::IN.to_int();
 const CLASS_NONE: u16 = Class::NONE.to_int();
 const CLASS_ANY: u16 = Class::ANY.to_int();
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::geo::Facts;
+    use crate::spec::{self, Source, Sources};
+
+    const ZONE: &str = "$TTL 300\n@ SOA ns1 host 1 2 3 4 5\n@ NS ns1\n@ NS ns.example.net.\nns1 A 192.0.2.53\na A 192.0.2.1\na A 192.0.2.2\n\
+        a TXT \"x\"\nm MX 10 Mail.Example.org.\nalias CNAME a\nwww TXT \"beside\"\nsub NS ns.sub\nns.sub A 192.0.2.54\n";
+    const CHILD: &str = "$TTL 300\n@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 192.0.2.54\n";
+    const STEERING: &str = "zone = \"example.org\"\n[endpoints]\ne = { ipv4 = \"192.0.2.9\" }\n[pools.p]\npolicy = \"all\"\nmembers = [\"e\"]\n\
+        [names]\nwww = { pool = \"p\" }\n";
+
+    fn plan() -> Plan {
+        let zones = vec![Source::new("example.org.zone", ZONE), Source::new("sub.example.org.zone", CHILD)];
+        let sources = Sources { zones, steering: vec![Source::new("example.org.toml", STEERING)] };
+        let (spec, found) = spec::parse(&sources, &|_, _| Err("there are no files".into()));
+        assert_eq!(found, []);
+        let (plan, _) = crate::plan::compile(&spec, &Arc::new(Facts::none()), Duration::from_secs(2));
+        plan.expect("a plan")
+    }
+
+    /// `CLASS NAME TTL TYPE DATA`, where the class is as in the RFC, and names are below example.org.
+    fn entry(text: &str) -> Entry {
+        let mut words = text.splitn(5, ' ');
+        let mut word = || words.next().unwrap_or_default();
+        let class = match word() {
+            "ANY" => CLASS_ANY,
+            "NONE" => CLASS_NONE,
+            "IN" => CLASS_IN,
+            _ => 3,
+        };
+        let name = match word() {
+            "@" => "example.org.".to_owned(),
+            name if name.ends_with('.') => name.to_owned(),
+            name => format!("{name}.example.org."),
+        };
+        let owner = name.parse::<crate::model::Name>().expect("a name").as_slice().to_ascii_lowercase();
+        let ttl = word().parse().expect("a TTL");
+        let rtype = match word() {
+            "ANY" => ANY,
+            word => word.parse::<Rtype>().expect("a type").to_int(),
+        };
+        let data = word();
+        let read = || crate::spec::master::rdata(Rtype::from_int(rtype), data).expect("data");
+        Entry { owner, rtype, class, ttl, rdata: if data.is_empty() { Vec::new() } else { read() } }
+    }
+
+    fn of(prerequisites: &[&str], entries: &[&str], may: May<'_>) -> Result<Difference, Refusal> {
+        let plan = plan();
+        let all = |texts: &[&str]| texts.iter().map(|text| entry(text)).collect();
+        let update = Update { prerequisites: all(prerequisites), entries: all(entries) };
+        let apex = plan.zones.exact(b"\x07example\x03org\x00").expect("a zone");
+        work_out(&plan, apex, &update, may)
+    }
+
+    /// What is gone and what is new, in short.
+    fn changed(entries: &[&str]) -> (Vec<String>, Vec<String>) {
+        let Difference { removed, added } = of(&[], entries, &|_, _| true).expect("it may");
+        let shown = |records: Records| {
+            records
+                .iter()
+                .map(|record| record.line().replace(".example.org. ", " ").replace(" IN ", " "))
+                .collect()
+        };
+        (shown(removed), shown(added))
+    }
+
+    #[test]
+    fn records_are_added_replaced_and_deleted_as_rfc_2136_section_3_4_2_says() {
+        let a = |last: u8| format!("a 300 A \\# 4 c00002{last:02x}");
+        let none: Vec<String> = vec![];
+        assert_eq!(changed(&["IN a 300 A 192.0.2.3"]), (none.clone(), vec![a(3)]));
+        assert_eq!(changed(&["IN a 300 A 192.0.2.1"]), (none.clone(), none.clone()));
+        // One TTL for all of a set.
+        let (gone, new) = changed(&["IN a 60 A 192.0.2.1"]);
+        assert_eq!((gone, new.len()), (vec![a(1), a(2)], 2));
+        assert_eq!(changed(&["NONE a 0 A 192.0.2.1"]).0, [a(1)]);
+        assert_eq!(changed(&["ANY a 0 A"]).0, [a(1), a(2)]);
+        assert_eq!(changed(&["ANY a 0 ANY"]).0.len(), 3);
+        assert_eq!(changed(&["NONE m 0 MX 10 mail.example.ORG."]).0.len(), 1);
+        // In their order: what was added is deleted again.
+        assert_eq!(changed(&["IN b 300 A 192.0.2.3", "ANY b 0 ANY"]), (none.clone(), none.clone()));
+        // Aliases and other data keep away from each other.
+        assert_eq!(changed(&["IN alias 300 A 192.0.2.3"]), (none.clone(), none.clone()));
+        assert_eq!(changed(&["IN a 300 CNAME b.example.org."]), (none.clone(), none.clone()));
+        let (gone, new) = changed(&["IN alias 300 CNAME b.example.org."]);
+        assert_eq!((gone.len(), new.len()), (1, 1));
+        // The zone stays a zone.
+        assert_eq!(changed(&["ANY @ 0 ANY"]), (none.clone(), none.clone()));
+        assert_eq!(changed(&["ANY @ 0 NS"]), (none.clone(), none.clone()));
+        let last = ["NONE @ 0 NS ns1.example.org.", "NONE @ 0 NS ns.example.net."];
+        assert_eq!(changed(&last).0.len(), 1);
+        // The delegation is ours, what is below it is not.
+        assert_eq!(changed(&["IN sub 300 NS ns2.sub.example.org."]).1.len(), 1);
+    }
+
+    #[test]
+    fn nothing_is_done_unless_every_prerequisite_holds() {
+        let refusal = |prerequisite: &str| of(&[prerequisite], &["IN b 300 A 192.0.2.3"], &|_, _| true).err();
+        for holds in ["ANY a 0 ANY", "ANY a 0 TXT", "NONE b 0 ANY", "NONE a 0 AAAA", "IN a 0 TXT \"x\""] {
+            assert_eq!(refusal(holds), None, "{holds}");
+        }
+        for (fails, why) in [
+            ("ANY b 0 ANY", Refusal::NoName),
+            ("ANY a 0 AAAA", Refusal::NoSet),
+            ("NONE a 0 ANY", Refusal::Name),
+            ("NONE a 0 A", Refusal::Set),
+            ("IN a 0 A 192.0.2.1", Refusal::NoSet),
+            ("IN b 0 A 192.0.2.1", Refusal::NoSet),
+            ("ANY a 1 ANY", Refusal::Malformed),
+            ("ANY a 0 TXT \"x\"", Refusal::Malformed),
+            ("IN a 0 ANY", Refusal::Malformed),
+            ("CH a 0 A", Refusal::Malformed),
+            ("ANY example.net. 0 ANY", Refusal::NotZone),
+            ("ANY ns.sub 0 ANY", Refusal::NotZone),
+        ] {
+            assert_eq!(refusal(fails), Some(why), "{fails}");
+        }
+        let both = of(&["IN a 0 A 192.0.2.2", "IN a 0 A 192.0.2.1"], &["ANY a 0 A"], &|_, _| true);
+        assert!(both.is_ok());
+    }
+
+    #[test]
+    fn what_is_malformed_not_ours_or_not_allowed_changes_nothing() {
+        let refusal = |text: &str| {
+            let first = "IN b 300 A 192.0.2.3";
+            let may = |name: &[u8], rtype: u16| !name.starts_with(b"\x01z") && rtype != 65399;
+            of(&[], &[first, text], &may).err()
+        };
+        for (text, why) in [
+            ("IN a 300 ANY", Refusal::Malformed),
+            ("ANY a 1 A", Refusal::Malformed),
+            ("NONE a 1 A 192.0.2.1", Refusal::Malformed),
+            ("NONE a 0 ANY", Refusal::Malformed),
+            ("CH a 0 A 192.0.2.1", Refusal::Malformed),
+            ("IN example.net. 300 A 192.0.2.1", Refusal::NotZone),
+            ("IN x.sub 300 A 192.0.2.1", Refusal::NotZone),
+        ] {
+            assert_eq!(refusal(text), Some(why), "{text}");
+        }
+        for text in [
+            "IN www 300 A 192.0.2.1",
+            "ANY www 0 AAAA",
+            "IN www 300 CNAME a.example.org.",
+            "IN @ 300 SOA ns1.example.org. host.example.org. 9 2 3 4 5",
+            "ANY @ 0 SOA",
+            "IN z 300 A 192.0.2.1",
+            "IN a 300 TYPE65399 \\# 0",
+        ] {
+            assert!(matches!(refusal(text), Some(Refusal::NotAllowed(_))), "{text}");
+        }
+        // Beside what steering answers with.
+        assert_eq!(changed(&["ANY www 0 ANY"]).0.len(), 1);
+        assert_eq!(changed(&["IN www 300 TXT \"y\""]).1.len(), 1);
+    }
+}

@@ -93,7 +93,7 @@ impl Encrypting {
 }
 
 /// Writes a new certificate for a host and its key, and says what is in the certificate.
-fn write_pair(world: &World, host: &str) -> Vec<u8> {
+pub fn write_pair(world: &World, host: &str) -> Vec<u8> {
     let made = rcgen::generate_simple_self_signed([host.to_string()]).expect("a certificate");
     write_whole(world, "cert.pem", &made.cert.pem());
     write_whole(world, "key.pem", &made.signing_key.serialize_pem());

@@ -14,6 +14,8 @@ mod operate;
 mod query;
 mod reload;
 mod restart;
+mod secondaries;
+mod transfer;
 mod whereabouts;
 mod world;
 

@@ -34,6 +34,8 @@ pub struct Announcer {
     listen: Vec<SocketAddr>,
 }
 
+type Transaction = ClientTransaction<Arc<Key>>;
+
 /// One message to one server.
 struct Announcement {
     to: SocketAddr,
@@ -132,7 +134,8 @@ impl Announcement {
         timeout(wait, answered).await.unwrap_or_else(|_| Err("it does not answer".into()))
     }
 
-    fn message(&self, id: u16) -> Option<(Vec<u8>, Option<ClientTransaction<Arc<Key>>>)> {
+    /// The message, and what knows whether its reply is signed as it must be.
+    fn message(&self, id: u16) -> Option<(Vec<u8>, Option<Transaction>)> {
         let apex = Name::from_slice(&self.apex).ok()?;
         let mut message = begin();
         let header = message.header_mut();
@@ -155,7 +158,7 @@ impl Announcement {
 }
 
 /// What a reply to our message says; `None`: it is none.
-fn heard(packet: &[u8], id: u16, transaction: Option<&ClientTransaction<Arc<Key>>>) -> Option<Rcode> {
+fn heard(packet: &[u8], id: u16, transaction: Option<&Transaction>) -> Option<Rcode> {
     let mut message = Message::from_octets(packet.to_vec()).ok()?;
     let header = message.header();
     if header.id() != id || !header.qr() || header.opcode() != Opcode::NOTIFY {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::base::Message;
-use domain::base::iana::{Rcode, Rtype};
+use domain::base::iana::{Rcode, Rtype, TsigRcode};
 use domain::base::message_builder::{AdditionalBuilder, MessageBuilder, TreeCompressor};
 use domain::rdata::AllRecordData;
 use domain::rdata::tsig::Time48;
@@ -91,7 +91,19 @@ pub(super) fn refuse(request: &Message<Vec<u8>>, rcode: Rcode, signature: Option
 
 /// The reply to a request whose signature does not hold.
 pub(super) fn refuse_signature(error: ServerError<Arc<Key>>, request: &Message<&[u8]>) -> Option<Vec<u8>> {
-    error.build_message(request, begin()).ok().map(finish)
+    let wrong = error.error() == TsigRcode::FORMERR;
+    let reply = error.build_message(request, begin()).ok()?;
+    let not_authorized = reply.header().rcode() == Rcode::NOTAUTH;
+    let mut octets = finish(reply);
+    // The library says FORMERR of a signature that was made with another secret, where RFC 8945 section 5.3.2 wants
+    // BADSIG. The error stands before the length of the other data, which there is none of.
+    if wrong
+        && not_authorized
+        && let Some(at) = octets.len().checked_sub(4)
+    {
+        octets[at..at + 2].copy_from_slice(&TsigRcode::BADSIG.to_int().to_be_bytes());
+    }
+    Some(octets)
 }
 
 /// A reply as it was written, signed. What would be longer than a datagram may be, `octets_max`, is truncated.

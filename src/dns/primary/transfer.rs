@@ -58,6 +58,19 @@ pub(super) fn serial_of(request: &Message<Vec<u8>>) -> Option<u32> {
     Some(soa.data().serial().into_int())
 }
 
+/// Message after message.
+impl Iterator for Transfer {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        if self.at.0 == self.parts.len() {
+            return None;
+        }
+        // A record that alone is larger than is good goes alone.
+        self.message(MESSAGE_GOOD).or_else(|| self.message(usize::from(u16::MAX)))
+    }
+}
+
 impl Transfer {
     pub(super) fn new(
         request: &Message<Vec<u8>>,
@@ -71,15 +84,6 @@ impl Transfer {
         let parts = parts(&edition, course);
         let request = request.clone();
         Self { request, apex, edition, parts, at: (0, 0), signature, messages: 0, _permit: permit }
-    }
-
-    /// The next message; `None`: there was the last one.
-    pub fn next(&mut self) -> Option<Vec<u8>> {
-        if self.at.0 == self.parts.len() {
-            return None;
-        }
-        // A record that alone is larger than is good goes alone.
-        self.message(MESSAGE_GOOD).or_else(|| self.message(usize::from(u16::MAX)))
     }
 
     /// All of it in one message, or the SOA record, which says: ask over a stream.
