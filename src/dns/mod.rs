@@ -19,7 +19,7 @@ mod https;
 mod limits;
 mod peer;
 pub mod primary;
-mod proxy;
+pub mod proxy;
 mod quic;
 pub mod respond;
 mod running;
