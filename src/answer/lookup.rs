@@ -197,7 +197,8 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
     fn give(&mut self, set: Set<'s>, node: Node<'s>, owner: Owner<'s>, ttl_max: u32) -> Next<'s> {
         self.answer.answer.push(stored(owner, set, ttl_max, node.signed()));
         match set.rtype {
-            NS => self.addresses_of(node, set),
+            NS => self.addresses_of(node, set.records()),
+            SVCB | HTTPS => self.addresses_of_targets(node, set),
             SOA => self.number(node),
             _ => {}
         }
@@ -246,14 +247,26 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
         if let Some(set) = cut.set(NS) {
             self.answer.authority.push(stored(Owner::Name(cut.owner()), set, u32::MAX, None));
             self.vouch_for_cut(cut);
-            self.addresses_of(cut, set);
+            self.addresses_of(cut, set.records());
         }
     }
 
-    /// The addresses of name servers, as far as their zone has them.
-    fn addresses_of(&mut self, node: Node<'s>, servers: Set<'s>) {
-        for server in servers.records() {
-            let known = self.zones.exact(server).filter(|found| found.same_zone(node));
+    /// RFC 9460 section 4.1: the addresses of targets that are in this zone; a target of `.` is the owner.
+    #[cold]
+    fn addresses_of_targets(&mut self, node: Node<'s>, services: Set<'s>) {
+        let target = |rdata: &'s [u8]| match rdata.get(2..) {
+            None | Some([]) => None,
+            Some([0, ..]) => Some(node.owner()),
+            Some(parameters) => Some(first_name(parameters)),
+        };
+        let targets = services.records().filter_map(target).take(TARGETS_MAX);
+        self.addresses_of(node, targets);
+    }
+
+    /// The addresses of hosts, as far as the zone of this name has them.
+    fn addresses_of(&mut self, node: Node<'s>, hosts: impl Iterator<Item = &'s [u8]>) {
+        for host in hosts {
+            let known = self.zones.exact(host).filter(|found| found.same_zone(node));
             let Some(host) = known.filter(|host| host.steered().is_none()) else { continue };
             let sets = [A, AAAA].into_iter().filter_map(|rtype| host.set(rtype));
             self.answer
@@ -308,6 +321,17 @@ fn smallest<'s>(node: Node<'s>, meant: impl Fn(u16) -> bool) -> Option<Set<'s>> 
     sets.min_by_key(|set| set.data.len())
 }
 
+/// The uncompressed name that `octets` begin with.
+fn first_name(octets: &[u8]) -> &[u8] {
+    let mut at = 0;
+    while let Some(&length) = octets.get(at).filter(|length| **length > 0) {
+        at += 1 + usize::from(length);
+    }
+    &octets[..(at + 1).min(octets.len())]
+}
+
+/// Services whose addresses come along; those of the others are asked for by who needs them.
+const TARGETS_MAX: usize = 8;
 /// Aliases that are followed for one query; a longer chain is answered as far as that.
 const ALIASES_MAX: usize = 16;
 
@@ -319,4 +343,6 @@ const DNAME: u16 = Rtype::DNAME.to_int();
 pub(super) const DS: u16 = Rtype::DS.to_int();
 pub(super) const NS: u16 = Rtype::NS.to_int();
 const SOA: u16 = Rtype::SOA.to_int();
+const HTTPS: u16 = Rtype::HTTPS.to_int();
+const SVCB: u16 = Rtype::SVCB.to_int();
 pub(super) const TXT: u16 = Rtype::TXT.to_int();

@@ -6,6 +6,7 @@ use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::limits::Rules;
 
@@ -56,6 +57,14 @@ impl Admission {
         }
         held.total += 1;
         Some(Permit { admission: Arc::clone(self), client: None })
+    }
+
+    /// How long a connection may be idle: so long, and the less the fewer places are left, so that whoever holds them
+    /// without need makes room for others (RFC 7766 section 6.2.3).
+    pub fn patience(&self, idle: Duration) -> Duration {
+        let taken = self.held().total;
+        let least = PATIENCE.iter().find(|(percent, _)| taken * 100 >= self.most * percent);
+        least.map_or(idle, |(_, share)| (idle / *share).max(PATIENCE_MIN).min(idle))
     }
 
     /// Whether so much is taken that a client should show first that it is where it says it is.
@@ -122,6 +131,10 @@ fn client_of(address: IpAddr) -> IpAddr {
     }
 }
 
+/// From so many percent of the places on, connections may be idle for so small a share of the time.
+const PATIENCE: [(usize, u32); 3] = [(90, 100), (75, 50), (50, 10)];
+/// Whoever means it has asked by then.
+const PATIENCE_MIN: Duration = Duration::from_millis(100);
 /// One place in so many taken: who asks over QUIC must show that it hears us (RFC 9000 section 8.1.2).
 const BUSY_SHARE: usize = 4;
 
@@ -136,6 +149,27 @@ mod tests {
 
     fn address(text: &str) -> IpAddr {
         text.parse().expect("an address")
+    }
+
+    #[test]
+    fn the_fewer_places_are_left_the_sooner_the_idle_must_leave() {
+        let admission = admission(100, 100, 100, Limits::none());
+        let seconds = Duration::from_secs;
+        let mut held = Vec::new();
+        for (taken, patience) in [
+            (0, seconds(20)),
+            (49, seconds(20)),
+            (50, seconds(2)),
+            (75, seconds(2) / 5),
+            (90, seconds(1) / 5),
+        ] {
+            held.resize_with(taken, || admission.admit(address("192.0.2.1")));
+            assert_eq!(admission.patience(seconds(20)), patience, "{taken} taken");
+        }
+        // What the operator allows is never made longer.
+        assert_eq!(admission.patience(seconds(1) / 20), seconds(1) / 20);
+        held.clear();
+        assert_eq!(admission.patience(seconds(20)), seconds(20));
     }
 
     #[test]

@@ -89,13 +89,13 @@ impl Door {
     async fn attend<C: GracefulConnection>(&self, connection: C, mut closing: watch::Receiver<bool>) {
         let mut connection = pin!(connection);
         loop {
-            let deadline = self.last_message() + self.service.idle;
+            let deadline = self.last_message() + self.service.patience();
             tokio::select! {
                 // However it ended, there is nobody to tell.
                 _ = connection.as_mut() => return,
                 _ = closing.wait_for(|closing| *closing) => break,
                 () = sleep_until(deadline) => {
-                    if self.last_message() + self.service.idle <= Instant::now() {
+                    if self.last_message() + self.service.patience() <= Instant::now() {
                         break;
                     }
                 }

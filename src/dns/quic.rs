@@ -102,7 +102,7 @@ fn admit(service: &Service, incoming: Incoming) -> Option<(Incoming, Permit)> {
 async fn meet(service: Arc<Service>, incoming: Incoming, permit: Permit, closing: watch::Receiver<bool>) {
     let _permit = permit;
     let handshake = async { incoming.accept()?.await };
-    match timeout(service.idle, handshake).await {
+    match timeout(service.patience(), handshake).await {
         Ok(Ok(connection)) => converse(service, connection, closing).await,
         Ok(Err(_)) | Err(_) => {
             service.tally.add(&mut Stats { connections_failed: 1, ..Stats::default() });
@@ -113,13 +113,13 @@ async fn meet(service: Arc<Service>, incoming: Incoming, permit: Permit, closing
 /// Answers until the client ends it, is too slow or talks something else, or the listener closes.
 async fn converse(service: Arc<Service>, connection: Connection, mut closing: watch::Receiver<bool>) {
     let mut exchanges = JoinSet::new();
-    let mut deadline = Instant::now() + service.idle;
+    let mut deadline = Instant::now() + service.patience();
     let code = loop {
         tokio::select! {
             _ = closing.wait_for(|closing| *closing) => break NO_ERROR,
             () = sleep_until(deadline) => break NO_ERROR,
             Some(ended) = exchanges.join_next() => match ended {
-                Ok(Ok(())) => deadline = Instant::now() + service.idle,
+                Ok(Ok(())) => deadline = Instant::now() + service.patience(),
                 Ok(Err(Trouble::OfStream)) => {}
                 Ok(Err(Trouble::OfConnection(code))) => break code,
                 Err(_) => log_panic(ended.map(|_| ())),

@@ -44,7 +44,7 @@ pub struct Service {
     pub cell: Arc<SnapshotCell>,
     /// How many there may be.
     pub admission: Arc<Admission>,
-    /// A connection that does not complete a query for this long is closed.
+    /// A connection that does not complete a query for this long is closed; sooner when places get few.
     pub idle: Duration,
     /// A client that does not take its answers this long is cut off.
     pub write: Duration,
@@ -162,7 +162,7 @@ impl Service {
         speech: Speech,
         closing: watch::Receiver<bool>,
     ) -> io::Result<()> {
-        let in_time = Instant::now() + self.idle;
+        let in_time = Instant::now() + self.patience();
         let opening = self.client_behind(&mut stream, peer, permit);
         let (client, _permit) = self.opened(in_time, &closing, opening).await?;
         match speech {
@@ -225,6 +225,11 @@ impl Service {
         opened
     }
 
+    /// How long a connection may go without a whole query, now.
+    pub fn patience(&self) -> Duration {
+        self.admission.patience(self.idle)
+    }
+
     /// The reply to a message that came whole by itself; `None`: it gets none.
     pub fn reply(&self, packet: &[u8], client: SocketAddr, transport: Transport) -> Option<Vec<u8>> {
         let draw = DRAWS.with_borrow_mut(Draws::draw);
@@ -275,7 +280,7 @@ impl<'s> Connection<'s> {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let mut deadline = Instant::now() + self.service.idle;
+        let mut deadline = Instant::now() + self.service.patience();
         loop {
             let frames = self.answer_frames();
             if !self.outgoing.is_empty() {
@@ -285,12 +290,12 @@ impl<'s> Connection<'s> {
             match frames {
                 Frames::Nonsense => break,
                 Frames::Answered => {
-                    deadline = Instant::now() + self.service.idle;
+                    deadline = Instant::now() + self.service.patience();
                     continue;
                 }
                 Frames::Errand(packet) => {
                     self.run_errand(&packet, &mut stream).await?;
-                    deadline = Instant::now() + self.service.idle;
+                    deadline = Instant::now() + self.service.patience();
                     continue;
                 }
                 Frames::Partial => {}
