@@ -34,6 +34,7 @@
 //! | what probes, servers and operators tell one another | [`fleet`] |
 //! | the local socket, metrics over HTTP | [`control`] |
 //! | who is told over HTTP | [`notify`] |
+//! | what the process gives up | [`sandbox`] |
 //! | log lines | [`telemetry`] |
 //! | the command line | [`cli`] |
 //! | how it is wired | [`app`] |
@@ -65,6 +66,7 @@ pub mod fleet;
 pub mod load;
 pub mod notify;
 pub mod probe;
+pub mod sandbox;
 pub mod telemetry;
 // wiring
 pub mod app;

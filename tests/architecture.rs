@@ -5,7 +5,7 @@
 //!     ^       named by all
 //!   core      geo dnssec health spec plan steering snapshot answer keeper scenario
 //!     ^       pure: time and chance are arguments, facts are results
-//!   edges     telemetry load dns probe fleet control notify cli
+//!   edges     telemetry load dns probe fleet control notify sandbox cli
 //!     ^       each touches one part of the world; none names another, telemetry apart
 //!   wiring    app main
 //!             named by nobody
@@ -46,6 +46,7 @@ const ROWS: &[Row] = &[
     Row("fleet", Edge, &["health", "model", "telemetry"]),
     Row("control", Edge, &["health"]),
     Row("notify", Edge, &["model", "telemetry"]),
+    Row("sandbox", Edge, &[]),
     Row("cli", Edge, &[]),
     Row(
         "app",
@@ -66,6 +67,7 @@ const ROWS: &[Row] = &[
             "plan",
             "primary",
             "probe",
+            "sandbox",
             "scenario",
             "snapshot",
             "spec",

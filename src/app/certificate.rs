@@ -22,7 +22,9 @@ use crate::load::{Certificate, CertificateFiles, Site};
 pub(super) struct Showing {
     identity: Arc<Identity>,
     shown: Arc<Mutex<Shown>>,
-    _following: JoinSet<()>,
+    /// Until they are followed.
+    files: Option<CertificateFiles>,
+    following: JoinSet<()>,
 }
 
 /// What is told of the certificate.
@@ -35,21 +37,25 @@ pub(super) struct Shown {
 }
 
 impl Showing {
-    /// Reads the certificate of a site and follows its files; `None`: the site has none. Call inside a tokio
-    /// runtime.
+    /// Reads the certificate of a site; `None`: the site has none.
     ///
     /// # Errors
     /// It cannot be used: there is none before it to go on with.
-    pub(super) fn start(site: &Site) -> Result<Option<Self>, Failure> {
+    pub(super) fn read(site: &Site) -> Result<Option<Self>, Failure> {
         let Some(files) = CertificateFiles::of(site) else { return Ok(None) };
         let certificate =
             files.read().map_err(|error| Failure::Failed(format!("no certificate: {error}")))?;
         tell(&certificate);
         let identity = Arc::new(Identity::new(certificate.certified));
         let shown = Arc::new(Mutex::new(Shown { ends: certificate.ends, trouble: None }));
-        let mut following = JoinSet::new();
-        following.spawn(follow(files, Arc::clone(&identity), Arc::clone(&shown)));
-        Ok(Some(Self { identity, shown, _following: following }))
+        Ok(Some(Self { identity, shown, files: Some(files), following: JoinSet::new() }))
+    }
+
+    /// Follows its files from now on. Call inside a tokio runtime.
+    pub(super) fn follow(&mut self) {
+        if let Some(files) = self.files.take() {
+            self.following.spawn(follow(files, Arc::clone(&self.identity), Arc::clone(&self.shown)));
+        }
     }
 
     /// What listeners take it from.

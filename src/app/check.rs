@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use crate::app::print::{print, print_line};
-use crate::app::{Failure, any_error, beating, print_diagnostics};
+use crate::app::{Failure, any_error, beating, print_diagnostics, sandbox};
 use crate::cli::{Output, Schema};
 use crate::load::{self, Databases};
 use crate::plan::Plan;
@@ -27,6 +27,7 @@ pub(super) fn run(config: Option<&Path>, output: Output) -> Result<(), Failure> 
     diagnostics.extend(databases.warnings(now));
     let mut loaded = load::zones(&site.zones, databases.facts(), report_interval, &load::overlays(&site));
     load::sign(&site, &mut loaded, now);
+    diagnostics.extend(sandbox::out_of_reach(&site, &loaded));
     diagnostics.extend(loaded.diagnostics);
     diagnostics.extend(loaded.plan.iter().flat_map(|plan| denied::warnings(&site, plan)));
     diagnostics.extend(beating::warnings(&site));

@@ -28,8 +28,10 @@ mod probing;
 mod process;
 mod publish;
 mod reload;
+mod sandbox;
 mod scenario;
 mod serve;
+mod service;
 mod signing;
 mod status;
 mod watch;
@@ -148,6 +150,7 @@ fn plan(site: &Site) -> Result<Ready, Failure> {
         &load::overlays(site),
     );
     load::sign(site, &mut loaded, now);
+    loaded.diagnostics.extend(sandbox::out_of_reach(site, &loaded));
     print_diagnostics(&loaded.diagnostics);
     let files = [loaded.included, databases.files()].concat();
     loaded.plan.map(|plan| Ready { plan, databases, files }).ok_or(Failure::WrongInput)

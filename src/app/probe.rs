@@ -9,24 +9,28 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::interval;
 use tracing::{error, info, warn};
 
 use crate::app::follow::{self, Start};
 use crate::app::probing::Probing;
 use crate::app::process::{NO_SIGNALS, StopSignals, block_on, failed, host_name};
 use crate::app::reload::{self, Outcome, Reloaded, Reloader, Unpacked};
-use crate::app::{Failure, Ready, fleet, site};
+use crate::app::serve::TICK;
+use crate::app::service::Service;
+use crate::app::{Failure, Ready, fleet, sandbox, site};
 use crate::load::Site;
 use crate::telemetry::Clock;
 
 pub(super) fn run(config: Option<&Path>) -> Result<(), Failure> {
-    block_on(probe(config))
+    let site = site(config)?;
+    sandbox::enter(&site)?;
+    block_on(probe(site))
 }
 
-async fn probe(config: Option<&Path>) -> Result<(), Failure> {
+async fn probe(mut site: Site) -> Result<(), Failure> {
     let hangup = signal(SignalKind::hangup()).map_err(failed(NO_SIGNALS))?;
     let mut stop = StopSignals::listen().map_err(failed(NO_SIGNALS))?;
-    let mut site = site(config)?;
     // Whoever starts a probe wants it to probe.
     site.machine.probe.enabled = true;
     let name = site.machine.machine.name.clone().unwrap_or_else(host_name);
@@ -49,7 +53,10 @@ async fn probe(config: Option<&Path>) -> Result<(), Failure> {
         tokio::spawn(follow::keep_following(site.clone(), bundles, zones, reload.clone()));
     }
     let mut probing = Probing::start(&site, &name, RandomState::new().hash_one(clock.now()), &plan);
-    info!("probing {} for {}", plan.inventory.targets.len(), name);
+    let (service, mut ticks) = (Service::from_environment(TICK), interval(TICK));
+    let doing = format!("probing {} for {name}", plan.inventory.targets.len());
+    service.is_ready(&doing);
+    info!("{doing}");
     loop {
         tokio::select! {
             Some(mut report) = probing.reports.recv() => {
@@ -58,7 +65,9 @@ async fn probe(config: Option<&Path>) -> Result<(), Failure> {
                 let _ = fleet.publish_report(&report);
             }
             Some(Outcome::Reloaded(reloaded)) = reloaded.recv() => take(*reloaded, &mut site, &mut zones, &probing),
+            _ = ticks.tick() => service.is_alive(),
             signal = stop.recv() => {
+                service.is_stopping();
                 info!("{signal}: stopping");
                 return Ok(());
             }

@@ -19,6 +19,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
 use crate::app::editor::Editor;
+use crate::app::sandbox;
 use crate::control::Reply;
 use crate::dns::primary::UpdateCall;
 use crate::load::{self, Databases, Held, Loaded, Site, Watch};
@@ -298,6 +299,7 @@ impl Reloader {
             let changed = databases.refresh(now);
             let mut loaded = load::zones(&zones, databases.facts(), report_interval, &editor.overlays());
             load::sign(&site, &mut loaded, now);
+            loaded.diagnostics.extend(sandbox::out_of_reach(&site, &loaded));
             loaded.diagnostics.splice(0..0, databases.warnings(now));
             let geography = if changed { databases.summaries(now) } else { Vec::new() };
             let said = said(&loaded.diagnostics);

@@ -1,7 +1,7 @@
 //! `windrose serve`: one machine at work.
 //!
 //! ```text
-//!   sockets bound, state read --> first round of checks (if there was no state) --> answering
+//!   sockets bound, privileges given up, state read --> first round of checks (if there was no state) --> answering
 //!
 //!   Server::work, one task, the keeper's only owner:
 //!     report | reload | call | tick --> keeper.apply --> facts to the log, to those who watch or are notified
@@ -32,9 +32,10 @@ use crate::app::persist::{self, Persist};
 use crate::app::probing::{Probing, settled};
 use crate::app::process::{NO_SIGNALS, StopSignals, block_on, failed, host_name};
 use crate::app::reload::{self, Outcome, Reloaded, Reloader, Unpacked, Wanted};
+use crate::app::service::Service;
 use crate::app::signing::Turns;
 use crate::app::watch::Told;
-use crate::app::{Failure, Ready, explain, site, status};
+use crate::app::{Failure, Ready, explain, sandbox, site, status};
 use crate::control::{self, Call, Happened, Refused, Reply, Request};
 use crate::dns;
 use crate::dns::cookies::Secrets;
@@ -47,15 +48,39 @@ use crate::spec::machine::EventKind;
 use crate::telemetry::Clock;
 
 pub(super) fn run(config: Option<&Path>) -> Result<(), Failure> {
-    block_on(serve(config))
+    let site = site(config)?;
+    let name = site.machine.machine.name.clone().unwrap_or_else(host_name);
+    let showing = Showing::read(&site)?;
+    let inherited = dns::Inherited::from_environment().map_err(failed("cannot listen"))?;
+    let keys = tsig_keys(&site)?;
+    let (changes, updates) = mpsc::channel(UPDATES_MAX);
+    let config = dns::Config {
+        primary: primary(&site, &keys, changes),
+        ..dns_config(&site, &name, showing.as_ref())?
+    };
+    let bound = dns::Bound::take(config, inherited).map_err(failed("cannot listen"))?;
+    // What needs privileges is done, and nothing that others sent is read yet.
+    let sandbox = sandbox::enter(&site)?;
+    block_on(serve(Begun { site, name, showing, keys, updates, bound, sandbox }))
 }
 
-async fn serve(config: Option<&Path>) -> Result<(), Failure> {
+/// What there is before there are threads.
+struct Begun {
+    site: Site,
+    name: String,
+    showing: Option<Showing>,
+    keys: Keys,
+    updates: mpsc::Receiver<UpdateCall>,
+    bound: dns::Bound,
+    /// What of it is in force.
+    sandbox: String,
+}
+
+async fn serve(begun: Begun) -> Result<(), Failure> {
     // First of all: a signal that comes during a long start must not end it.
     let hangup = signal(SignalKind::hangup()).map_err(failed(NO_SIGNALS))?;
     let mut stop = StopSignals::listen().map_err(failed(NO_SIGNALS))?;
-    let mut site = site(config)?;
-    let name = site.machine.machine.name.clone().unwrap_or_else(host_name);
+    let Begun { mut site, name, mut showing, keys, updates, bound, sandbox } = begun;
     let fleet = fleet::join(&site, &name, Clock::start()).await?;
     let start = tokio::select! {
         start = follow::start(&mut site, fleet.as_ref()) => start?,
@@ -66,14 +91,7 @@ async fn serve(config: Option<&Path>) -> Result<(), Failure> {
     };
     let Start { ready: Ready { plan, databases, .. }, version, watch: files, bundles } = start;
     databases.summaries(SystemTime::now()).iter().for_each(|database| info!("geo: {database}"));
-    let showing = Showing::start(&site)?;
-    let keys = tsig_keys(&site)?;
-    let (changes, updates) = mpsc::channel(UPDATES_MAX);
-    let config = dns::Config {
-        primary: primary(&site, &keys, changes),
-        ..dns_config(&site, &name, showing.as_ref())?
-    };
-    let bound = dns::Bound::bind(config).map_err(failed("cannot listen"))?;
+    showing.iter_mut().for_each(Showing::follow);
     let state = StateFile::new(&site.state, "health");
     let saved = persist::read(&state);
     let listening = if saved.is_some() { Listening::now() } else { Listening::settling(&site) };
@@ -123,6 +141,8 @@ async fn serve(config: Option<&Path>) -> Result<(), Failure> {
         reload,
         reloaded,
         stop,
+        sandbox,
+        service: Service::from_environment(TICK),
     };
     server.work(listening).await
 }
@@ -164,6 +184,9 @@ struct Server {
     turns: Turns,
     persist: Persist,
     stop: StopSignals,
+    /// What of it is in force.
+    sandbox: String,
+    service: Service,
 }
 
 /// When answering starts.
@@ -216,6 +239,7 @@ impl Server {
                     self.apply(Event::Tick);
                 }
                 _ = ticks.tick() => {
+                    self.service.is_alive();
                     self.note_line();
                     self.turns.tell(&self.desk.plan().keys);
                     self.apply(Event::Tick);
@@ -239,7 +263,9 @@ impl Server {
         let Some(bound) = self.bound.take() else { return Ok(()) };
         self.running = Some(bound.serve(Arc::clone(&self.desk.cell)).map_err(failed("cannot listen"))?);
         let addresses: Vec<String> = self.listening.iter().map(ToString::to_string).collect();
-        info!("answering on {}: {}", addresses.join(", "), self.desk.plan().summary());
+        let summary = self.desk.plan().summary();
+        self.service.is_ready(&format!("answering: {summary}"));
+        info!("answering on {}: {summary}", addresses.join(", "));
         Ok(())
     }
 
@@ -335,12 +361,14 @@ impl Server {
                     update.done.accept();
                 }
                 self.last_reload = None;
+                self.service.does(&text);
                 Reply::said(format!("{said}{text}\n"))
             }
             None => {
                 let text = format!("the files are wrong ({because}): what was served before goes on\n{said}");
                 error!("{text}");
                 let first = first_error(&said);
+                self.service.does(&format!("what was served before goes on, the files are wrong: {first}"));
                 let words =
                     format!("the files are wrong ({because}), what was served before goes on: {first}");
                 let data = json!({ "because": because, "error": first, "version": self.zones_version });
@@ -434,6 +462,7 @@ impl Server {
         status::View {
             name: &self.name,
             site: &self.site,
+            sandbox: &self.sandbox,
             databases: &self.databases,
             listening: &self.listening,
             certificate: self.showing.as_ref().map(Showing::shown),
@@ -456,6 +485,7 @@ impl Server {
     }
 
     async fn stop(mut self) {
+        self.service.is_stopping();
         if let Some(running) = self.running.take() {
             running.stop().await;
         }

@@ -27,6 +27,8 @@ use crate::spec::duration::display;
 pub(super) struct View<'s> {
     pub(super) name: &'s str,
     pub(super) site: &'s Site,
+    /// What of it is in force.
+    pub(super) sandbox: &'s str,
     pub(super) databases: &'s [Held],
     pub(super) listening: &'s [Listening],
     /// The certificate of encrypted listeners, if there are any.
@@ -66,6 +68,7 @@ fn text(view: &View<'_>) -> String {
     let _ = writeln!(text, "  serving     {} (from {})", plan.summary(), view.site.zones.display());
     let _ = writeln!(text, "  snapshot    {}", view.snapshot.generation);
     let _ = writeln!(text, "  queries     {} ({} answered)", stats.queries, stats.answered());
+    let _ = writeln!(text, "  sandbox     {}", view.sandbox);
     let wall = SystemTime::now();
     if let Some(shown) = &view.certificate {
         let _ = writeln!(text, "  certificate {}", certificate(shown, wall));
@@ -305,6 +308,7 @@ fn data(view: &View<'_>) -> Value {
         "addresses": plain,
         "encrypted": encrypted,
         "certificate": view.certificate.as_ref().map(certificate_data),
+        "sandbox": view.sandbox,
         "zones": view.site.zones,
         "summary": plan.summary(),
         "generation": view.snapshot.generation,

@@ -2,7 +2,8 @@
 //! had and what to do about it.
 //!
 //! TCP goes first and without `SO_REUSEPORT`: it is what keeps a second server of the same user from
-//! quietly sharing the port. The UDP sockets of the workers share theirs.
+//! quietly sharing the port. The UDP sockets of the workers share theirs. Sockets that were handed over
+//! ([`Inherited`]) come before those of our own; the workers share one of UDP, if there are not enough.
 
 use std::fmt;
 use std::io;
@@ -10,8 +11,9 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::inherit::Inherited;
 use super::respond::Transport;
 use super::{Config, Encrypted};
 
@@ -63,12 +65,23 @@ impl fmt::Display for Listening {
 impl Bound {
     /// Binds every address.
     pub fn bind(config: Config) -> io::Result<Self> {
+        Self::take(config, Inherited::default())
+    }
+
+    /// Takes what was handed over, and binds every other address.
+    ///
+    /// # Errors
+    /// An address that cannot be had, or what was handed over and is not asked for; with what to do about it.
+    pub fn take(config: Config, mut inherited: Inherited) -> io::Result<Self> {
         if config.listen.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is no address to listen on"));
         }
-        let bind = |&address| bind_place(address, config.workers.max(1));
-        let places = config.listen.iter().map(bind).collect::<io::Result<_>>()?;
-        let encrypted = config.encrypted.as_ref().map(bind_encrypted).transpose()?.unwrap_or_default();
+        let workers = config.workers.max(1);
+        let place = |&address| place(address, workers, &mut inherited);
+        let places = config.listen.iter().map(place).collect::<io::Result<_>>()?;
+        let encrypted = config.encrypted.as_ref().map(|wanted| encrypted(wanted, &mut inherited));
+        let encrypted = encrypted.transpose()?.unwrap_or_default();
+        inherited.refuse_rest()?;
         Ok(Self { config, places, encrypted })
     }
 
@@ -92,13 +105,14 @@ impl Bound {
     }
 }
 
-/// Binds one address; with port 0, the same free port for UDP and TCP.
-fn bind_place(address: SocketAddr, workers: usize) -> io::Result<Place> {
+/// The sockets of one address; with port 0, the same free port for UDP and TCP.
+fn place(address: SocketAddr, workers: usize, inherited: &mut Inherited) -> io::Result<Place> {
     let mut tries = if address.port() == 0 { FREE_PORT_TRIES } else { 1 };
+    let mut handed = inherited.take_all_udp(address);
     loop {
-        let tcp = bind_tcp(address).map_err(|error| explained(error, "TCP", address))?;
+        let tcp = tcp(address, inherited).map_err(|error| explained(error, "TCP", address))?;
         let real = SocketAddr::new(address.ip(), tcp.local_addr()?.port());
-        match (0..workers).map(|_| bind_udp(real)).collect::<io::Result<_>>() {
+        match udp(real, workers, std::mem::take(&mut handed)) {
             Ok(udp) => return Ok(Place { address: real, tcp, udp }),
             // The port that is free for TCP is not for UDP: another one is.
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 1 => tries -= 1,
@@ -107,17 +121,54 @@ fn bind_place(address: SocketAddr, workers: usize) -> io::Result<Place> {
     }
 }
 
-fn bind_encrypted(wanted: &Encrypted) -> io::Result<Vec<EncryptedPlace>> {
-    let tcp = |&address: &SocketAddr, transport: Transport| {
-        bind_tcp(address).map_err(|error| explained(error, transport.name(), address))
-    };
-    let tls = wanted.tls.iter().map(|address| tcp(address, Transport::Tls).map(EncryptedPlace::Tls));
-    let https = wanted.https.iter().map(|address| tcp(address, Transport::Https).map(EncryptedPlace::Https));
-    let quic = wanted.quic.iter().map(|&address| {
-        let bound = bind_quic(address).map(EncryptedPlace::Quic);
-        bound.map_err(|error| explained(error, Transport::Quic.name(), address))
-    });
-    tls.chain(https).chain(quic).collect()
+fn encrypted(wanted: &Encrypted, inherited: &mut Inherited) -> io::Result<Vec<EncryptedPlace>> {
+    let mut places = Vec::new();
+    for &address in &wanted.tls {
+        let socket = tcp(address, inherited);
+        let socket = socket.map_err(|error| explained(error, Transport::Tls.name(), address))?;
+        places.push(EncryptedPlace::Tls(socket));
+    }
+    for &address in &wanted.https {
+        let socket = tcp(address, inherited);
+        let socket = socket.map_err(|error| explained(error, Transport::Https.name(), address))?;
+        places.push(EncryptedPlace::Https(socket));
+    }
+    for &address in &wanted.quic {
+        let socket = quic(address, inherited);
+        let socket = socket.map_err(|error| explained(error, Transport::Quic.name(), address))?;
+        places.push(EncryptedPlace::Quic(socket));
+    }
+    Ok(places)
+}
+
+fn quic(address: SocketAddr, inherited: &mut Inherited) -> io::Result<UdpSocket> {
+    let Some(socket) = inherited.take_udp(address) else { return bind_quic(address) };
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn tcp(address: SocketAddr, inherited: &mut Inherited) -> io::Result<TcpListener> {
+    let Some(socket) = inherited.take_tcp(address) else { return bind_tcp(address) };
+    if !SockRef::from(&socket).is_listener()? {
+        SockRef::from(&socket).listen(BACKLOG)?;
+    }
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// One for each worker, or more if more were handed over: each of these must be read.
+fn udp(address: SocketAddr, workers: usize, handed: Vec<UdpSocket>) -> io::Result<Vec<UdpSocket>> {
+    if handed.is_empty() {
+        return (0..workers).map(|_| bind_udp(address)).collect();
+    }
+    for socket in &handed {
+        socket.set_nonblocking(false)?;
+        // Its buffers are as large as whoever made it wanted: we may not be allowed as much.
+        prepare_udp(&SockRef::from(socket), address)?;
+    }
+    let shared = (handed.len()..workers).map(|index| handed[index % handed.len()].try_clone());
+    let shared = shared.collect::<io::Result<Vec<_>>>()?;
+    Ok(handed.into_iter().chain(shared).collect())
 }
 
 /// Without `SO_REUSEPORT`: packets of one connection must not go to two processes.
@@ -146,13 +197,16 @@ fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
     // The kernel gives as much of it as net.core.rmem_max and wmem_max allow.
     socket.set_recv_buffer_size(BUFFER)?;
     socket.set_send_buffer_size(BUFFER)?;
-    socket.set_read_timeout(Some(RECEIVE_WAIT))?;
-    socket.set_write_timeout(Some(SEND_WAIT))?;
-    if address.ip().is_unspecified() {
-        tell_asked_address(&socket, address)?;
-    }
+    prepare_udp(&socket, address)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
+}
+
+/// Has it say when nothing comes, and, if it is bound to all addresses, which one was asked.
+fn prepare_udp(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    socket.set_read_timeout(Some(RECEIVE_WAIT))?;
+    socket.set_write_timeout(Some(SEND_WAIT))?;
+    if address.ip().is_unspecified() { tell_asked_address(socket, address) } else { Ok(()) }
 }
 
 /// Has the kernel tell to which address of the machine each datagram was sent.
@@ -230,6 +284,33 @@ mod tests {
         let address = first.addresses()[0];
         assert!(error.to_string().starts_with(&format!("cannot listen on {address} (TCP): ")), "{error}");
         assert!(error.to_string().contains("ss -lnptu"), "{error}");
+    }
+
+    /// Sockets of an address, as a service manager opens them.
+    fn opened(udp: usize) -> (SocketAddr, Inherited) {
+        let bound = Bound::bind(Config { workers: udp, ..config() }).expect("loopback can be bound");
+        let place = bound.places.into_iter().next().expect("one address");
+        (place.address, Inherited::of(vec![place.tcp], place.udp))
+    }
+
+    #[test]
+    fn sockets_that_were_handed_over_are_used_and_shared_by_the_workers() {
+        for (handed, workers, sockets) in [(1, 3, 3), (2, 2, 2), (3, 1, 3)] {
+            let (address, inherited) = opened(handed);
+            // Nobody else could bind the address: these can only be the ones that were handed over.
+            let config = Config { listen: vec![address], workers, ..config() };
+            let bound = Bound::take(config, inherited).expect("it is open already");
+            assert_eq!((bound.addresses(), bound.places[0].udp.len()), (vec![address], sockets));
+        }
+    }
+
+    #[test]
+    fn a_socket_that_was_handed_over_and_is_not_asked_for_is_an_error() {
+        let (address, inherited) = opened(1);
+        let error = Bound::take(config(), inherited).expect_err("nobody would answer there");
+        let text = error.to_string();
+        assert!(text.contains(&format!("{address} (TCP), {address} (UDP)")), "{text}");
+        assert!(text.contains("`[dns] listen`"), "{text}");
     }
 
     #[test]

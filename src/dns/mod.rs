@@ -7,15 +7,17 @@
 //!     quic: connections on tokio, one stream for each query
 //! ```
 //!
-//! [`Bound::bind`] takes the sockets, [`Bound::serve`] starts the threads and tasks, [`Running`] stops
+//! [`Bound::take`] takes the sockets, [`Bound::serve`] starts the threads and tasks, [`Running`] stops
 //! them and tells when one ends by itself. [`respond::Responder`] is what they all do with a packet.
 
+mod accept;
 mod admission;
 mod believed;
 mod bind;
 pub mod cookies;
 mod draw;
 mod https;
+mod inherit;
 mod limits;
 mod peer;
 pub mod primary;
@@ -43,6 +45,7 @@ use crate::spec::Limits;
 
 pub use bind::{Bound, Listening};
 pub use draw::Draws;
+pub use inherit::Inherited;
 pub use limits::Counted;
 pub use running::Running;
 pub use stats::{Stats, Traffic};

@@ -464,6 +464,31 @@ mod tests {
     }
 
     #[test]
+    fn what_was_asked_before_a_stop_is_answered_over_udp_and_tcp() {
+        let server = Server::start(Config { workers: 2, ..config() });
+        let address = server.addresses[0];
+        let client = client("127.0.0.1:0", address);
+        // Connected, and perhaps not even accepted yet.
+        let mut streams: Vec<_> = (0..20).map(|_| connect(address)).collect();
+        for id in 0..100 {
+            client.send(&chaos(id)).expect("loopback");
+        }
+        for (id, stream) in streams.iter_mut().enumerate() {
+            let packet = chaos(id as u16);
+            stream.write_all(&[&[0, packet.len() as u8], &packet[..]].concat()).expect("loopback");
+        }
+        server.stop();
+        let mut replies: Vec<_> = (0..100).map(|_| receive(&client)).collect();
+        replies.sort();
+        assert_eq!(replies, (0..100).map(refusal).collect::<Vec<_>>());
+        for (id, stream) in streams.iter_mut().enumerate() {
+            let mut reply = Vec::new();
+            stream.read_to_end(&mut reply).expect("an end after the reply");
+            assert_eq!(reply[2..], refusal(id as u16));
+        }
+    }
+
+    #[test]
     fn a_listener_that_ends_is_heard_of() {
         let mut server = Server::on("127.0.0.1:0");
         let why = io::Error::other("it panicked: so there");

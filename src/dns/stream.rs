@@ -11,6 +11,9 @@
 //! is read from it, so what is held for it is bounded, and it is cut off when it takes too long. Answers to
 //! pipelined queries leave with one write, in the order of the queries: each takes microseconds, so none
 //! waits for another. Time counts from the last whole query: sending one slowly does not keep a connection.
+//!
+//! When the listener closes, what was sent before is answered: connections that wait to be accepted are, whoever has
+//! not asked yet gets [`LAST_QUERY`] to do so, and the others are let go once nothing of theirs is left to read.
 
 use std::cell::RefCell;
 use std::io;
@@ -18,14 +21,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::errno::Errno;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
+use super::accept::{Shortage, concerns_one_connection, waiting};
 use super::admission::{Admission, Permit};
 use super::draw::{Draws, wall_clock};
 use super::https::Https;
@@ -118,8 +121,12 @@ impl Listener {
                 },
             }
         };
-        // No more are taken while those there are end.
-        drop(tcp);
+        // Those who are connected already may have asked; no more are taken after them.
+        for (stream, client) in waiting(tcp)? {
+            if let Some(connection) = service.admit(stream, client, &speech, &for_connections) {
+                connections.spawn(connection);
+            }
+        }
         while let Some(ended) = connections.join_next().await {
             log_panic(ended);
         }
@@ -216,8 +223,8 @@ impl Service {
         let mut closing = closing.clone();
         let opened = tokio::select! {
             biased;
-            _ = closing.wait_for(|closing| *closing) => return Err(io::ErrorKind::Interrupted.into()),
             opened = timeout_at(in_time, step) => opened.map_err(io::Error::from).flatten(),
+            () = closed(&mut closing, LAST_QUERY) => return Err(io::ErrorKind::Interrupted.into()),
         };
         if opened.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::ConnectionRefused) {
             self.tally.add(&mut Stats { connections_failed: 1, ..Stats::default() });
@@ -281,6 +288,7 @@ impl<'s> Connection<'s> {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let mut deadline = Instant::now() + self.service.patience();
+        let mut grace = LAST_QUERY;
         loop {
             let frames = self.answer_frames();
             if !self.outgoing.is_empty() {
@@ -291,11 +299,13 @@ impl<'s> Connection<'s> {
                 Frames::Nonsense => break,
                 Frames::Answered => {
                     deadline = Instant::now() + self.service.patience();
+                    grace = Duration::ZERO;
                     continue;
                 }
                 Frames::Errand(packet) => {
                     self.run_errand(&packet, &mut stream).await?;
                     deadline = Instant::now() + self.service.patience();
+                    grace = Duration::ZERO;
                     continue;
                 }
                 Frames::Partial => {}
@@ -303,8 +313,8 @@ impl<'s> Connection<'s> {
             self.incoming.reserve(READ);
             let read = tokio::select! {
                 biased;
-                _ = closing.wait_for(|closing| *closing) => break,
                 read = timeout_at(deadline, stream.read_buf(&mut self.incoming)) => read,
+                () = closed(&mut closing, grace) => break,
             };
             if matches!(read, Err(_) | Ok(Ok(0))) {
                 break;
@@ -400,6 +410,15 @@ impl Connection<'_> {
     }
 }
 
+/// Waits until the listener has been closing for so long.
+async fn closed(closing: &mut watch::Receiver<bool>, grace: Duration) {
+    // Whoever could say that it closes is gone: then it does.
+    let _ = closing.wait_for(|closing| *closing).await;
+    if !grace.is_zero() {
+        sleep(grace).await;
+    }
+}
+
 /// Writes all of it, and what TLS holds back until it is told that no more comes.
 async fn write_out<S: AsyncWrite + Unpin>(stream: &mut S, octets: &[u8]) -> io::Result<()> {
     stream.write_all(octets).await?;
@@ -419,62 +438,6 @@ fn split_frame(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
 }
 
-/// A time without descriptors or memory for a connection. Accepting again at once would fail at once, and
-/// keep a core busy with it; so a listener pauses, longer each time.
-#[derive(Debug, Default)]
-struct Shortage {
-    /// The end of the pause, during one.
-    until: Option<Instant>,
-    /// How long the last pause was; zero after a success.
-    last: Duration,
-    /// When the log heard of it.
-    told: Option<Instant>,
-}
-
-impl Shortage {
-    const FIRST: Duration = Duration::from_millis(50);
-    const LONGEST: Duration = Duration::from_secs(1);
-    const TELL_EVERY: Duration = Duration::from_secs(30);
-
-    fn is_one(error: &io::Error) -> bool {
-        let errno = error.raw_os_error().map(Errno::from_raw);
-        matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM))
-    }
-
-    fn pause(&mut self, address: SocketAddr, error: &io::Error) {
-        let now = Instant::now();
-        self.last = (self.last * 2).clamp(Self::FIRST, Self::LONGEST);
-        self.until = Some(now + self.last);
-        if self.told.is_none_or(|told| now - told >= Self::TELL_EVERY) {
-            self.told = Some(now);
-            tracing::warn!(%address, %error, "no connection can be accepted for now; raise the limit of open files");
-        }
-    }
-}
-
-/// Whether an accept failed for a reason that ends with the connection (accept(2) lists them).
-fn concerns_one_connection(error: &io::Error) -> bool {
-    let errno = error.raw_os_error().map(Errno::from_raw);
-    matches!(
-        errno,
-        Some(
-            Errno::ECONNABORTED
-                | Errno::ECONNRESET
-                | Errno::EINTR
-                | Errno::EPERM
-                | Errno::EPROTO
-                | Errno::ENETDOWN
-                | Errno::ENOPROTOOPT
-                | Errno::EHOSTDOWN
-                | Errno::ENONET
-                | Errno::EHOSTUNREACH
-                | Errno::EOPNOTSUPP
-                | Errno::ENETUNREACH
-                | Errno::ETIMEDOUT
-        )
-    )
-}
-
 pub fn log_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a connection ended by a fault of ours");
@@ -486,6 +449,8 @@ pub fn log_panic(ended: Result<(), tokio::task::JoinError>) {
 const OUTGOING_ENOUGH: usize = 16 << 10;
 /// Octets that are read at once. What is held of a client's queries is this and one frame at most.
 const READ: usize = 4 << 10;
+/// How long a client that has connected and not asked yet is waited for when the listener closes.
+const LAST_QUERY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -662,17 +627,11 @@ mod tests {
         assert!(talk.rest().await.is_empty());
     }
 
-    #[test]
-    fn a_shortage_is_waited_out_longer_each_time() {
-        let address = "192.0.2.1:53".parse().expect("an address");
-        let error = io::Error::from_raw_os_error(Errno::EMFILE as i32);
-        assert!(Shortage::is_one(&error) && !concerns_one_connection(&error));
-        let mut shortage = Shortage::default();
-        let mut pauses = Vec::new();
-        for _ in 0..7 {
-            shortage.pause(address, &error);
-            pauses.push(shortage.last.as_millis());
-        }
-        assert_eq!(pauses, [50, 100, 200, 400, 800, 1000, 1000]);
+    #[tokio::test]
+    async fn whoever_has_just_connected_may_still_ask_when_the_listener_closes() {
+        let mut talk = talk(1 << 16, NEVER, NEVER);
+        talk.closing.send_replace(true);
+        talk.send(&framed(&chaos(1))).await;
+        assert_eq!(talk.rest().await, framed(&refusal(1)));
     }
 }

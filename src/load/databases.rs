@@ -66,6 +66,11 @@ impl Databases {
         databases
     }
 
+    /// The directories that are searched for databases, if a site names none.
+    pub fn directories(site: &Site) -> Vec<PathBuf> {
+        if site.machine.geo.databases.is_some() { Vec::new() } else { geo::directories(Path::new("/")) }
+    }
+
     /// Reads those that changed since they were read last. Says whether what is known is another now.
     pub fn refresh(&mut self, now: SystemTime) -> bool {
         let mut before = std::mem::take(&mut self.held);

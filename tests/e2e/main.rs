@@ -14,8 +14,11 @@ mod operate;
 mod query;
 mod reload;
 mod restart;
+mod sandbox;
 mod secondaries;
+mod service;
 mod transfer;
+mod upgrade;
 mod whereabouts;
 mod world;
 

@@ -69,7 +69,12 @@ impl World {
 
     /// Starts the server and waits until it answers.
     pub fn serve(&self) -> Server {
-        let mut child = Command::new(BINARY)
+        self.serve_by(Command::new(BINARY))
+    }
+
+    /// The same, by a command that ends up as the binary with the arguments that are added.
+    pub fn serve_by(&self, mut command: Command) -> Server {
+        let mut child = command
             .args(["serve", "config/windrose.toml"])
             .current_dir(self.directory.path())
             .env("WINDROSE_LOG", "info")
@@ -103,6 +108,13 @@ pub struct Server {
 }
 
 impl Server {
+    /// What the kernel says of it, by the name of the line.
+    pub fn kernel_says(&self, name: &str) -> String {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.expect("a line of this name").trim().to_owned()
+    }
+
     pub fn signal(&self, signal: nix::sys::signal::Signal) {
         let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().expect("a pid"));
         nix::sys::signal::kill(pid, signal).expect("it runs");
@@ -220,7 +232,7 @@ static 3600 IN A 192.0.2.1
 txt 3600 IN TXT \"hello\"
 ";
 
-const BINARY: &str = env!("CARGO_BIN_EXE_windrose");
+pub const BINARY: &str = env!("CARGO_BIN_EXE_windrose");
 
 /// The directory of the repository.
 pub fn repository() -> &'static Path {

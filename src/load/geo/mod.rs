@@ -167,8 +167,12 @@ pub fn usual(root: &Path) -> Vec<PathBuf> {
 /// What changes when [`usual`] changes its mind, or one of its databases changes: the directories, for what comes and
 /// goes in them, and the files.
 pub fn candidates(root: &Path) -> Vec<PathBuf> {
-    let directories = DIRECTORIES.iter().map(|directory| root.join(directory));
-    directories.chain(files(&root.join(TEXT))).chain(usual(root)).collect()
+    directories(root).into_iter().chain(files(&root.join(TEXT))).chain(usual(root)).collect()
+}
+
+/// Where packages and updaters put them below a root.
+pub fn directories(root: &Path) -> Vec<PathBuf> {
+    DIRECTORIES.iter().map(|directory| root.join(directory)).collect()
 }
 
 /// The database of a name in the first of the directories that has it; of several with a date behind the name, as

@@ -5,6 +5,7 @@ mod fleet;
 mod limits;
 mod notify;
 mod probe;
+mod sandbox;
 mod tls;
 mod transfer;
 
@@ -17,6 +18,7 @@ use ipnet::IpNet;
 pub use limits::Limits;
 pub use notify::{EventChoice, EventKind, Notify, NotifyFormat};
 pub use probe::Probe;
+pub use sandbox::Sandbox;
 pub use tls::Tls;
 pub use transfer::{Grant, NamePattern, Secondary, SteeredChoice, Transfer, Tsig, Update, UpdateGrant};
 
@@ -61,6 +63,8 @@ pub struct Machine {
     pub notify: Option<Notify>,
     /// `[fleet]`; `None`: one machine alone.
     pub fleet: Option<Fleet>,
+    /// `[sandbox]`
+    pub sandbox: Sandbox,
 }
 
 /// `[machine]`
@@ -172,6 +176,7 @@ impl Default for Machine {
             beats: Beats::default(),
             notify: None,
             fleet: None,
+            sandbox: Sandbox::default(),
         }
     }
 }
@@ -214,6 +219,7 @@ fn machine(table: &mut Table<'_>) -> Machine {
             .section(key("beats", "How applications say that they live, for monitors of type push."), beats),
         notify: None,
         fleet: None,
+        sandbox: table.section(key("sandbox", "What the server gives up once it runs."), sandbox::sandbox),
     };
     let tls = key("tls", "Where DNS is answered encrypted, and with which certificate; if absent, nowhere.");
     read.tls = table.optional(tls, TableOf(tls::tls)).and_then(|written| written.value);
