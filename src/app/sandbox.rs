@@ -32,9 +32,9 @@ pub(super) fn enter(site: &Site) -> Result<String, Failure> {
     }
     let wanted = Wanted {
         user: settings.user.clone(),
-        files: settings.landlock.then(|| reach(site)),
+        files: settings.files.then(|| reach(site)),
         made: made(site),
-        calls: settings.seccomp,
+        calls: settings.calls,
     };
     let in_force = sandbox::enter(&wanted).map_err(|why| Failure::Failed(format!("sandbox: {why}")))?;
     tell(&in_force, site);
@@ -44,7 +44,7 @@ pub(super) fn enter(site: &Site) -> Result<String, Failure> {
 /// A warning for each file that was read, or should have been, and that a server would not get to see.
 pub(super) fn out_of_reach(site: &Site, loaded: &Loaded) -> Vec<Diagnostic> {
     let settings = &site.machine.sandbox;
-    if !settings.enabled || !settings.landlock {
+    if !settings.enabled || !settings.files {
         return Vec::new();
     }
     let Reach { read, write, .. } = reach(site);

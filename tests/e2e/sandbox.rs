@@ -6,14 +6,13 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Output;
-use std::time::SystemTime;
 
 use hickory_proto::rr::RecordType;
 use nix::sys::signal::Signal;
 use nix::unistd::{Uid, User};
 
 use crate::endpoint::Endpoint;
-use crate::mmdb::Writer;
+use crate::geography::database as country_database;
 use crate::query::{addresses_of, ask, dig};
 use crate::world::{World, ZONE, addresses, wait_until, write_failover_zone};
 
@@ -217,7 +216,6 @@ fn a_geo_database_may_come_later_to_where_the_configuration_says() {
     let world = World::new(&format!("{QUIET}[geo]\ndatabases = [\"{}\"]\n", database.display()));
     world.write_zone("example.org.zone", ZONE);
     let server = world.serve();
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
-    fs::write(&database, Writer::new(24, 6, "GeoLite2-Country", now).bytes()).expect("written");
+    fs::write(&database, country_database("DE", 0)).expect("written");
     server.log.wait_for("geo: GeoLite2-Country");
 }

@@ -165,7 +165,10 @@ impl Log {
         let guard = lines.lock().expect("not poisoned");
         let (guard, _) =
             more.wait_timeout_while(guard, PATIENCE, |lines| found(lines).is_none()).expect("not poisoned");
-        found(&guard).unwrap_or_else(|| panic!("`{text}` was never logged; the log:\n{}", guard.join("\n")))
+        let (line, log) = (found(&guard), guard.join("\n"));
+        // Whoever fails here prints the log once more when the server is dropped.
+        drop(guard);
+        line.unwrap_or_else(|| panic!("`{text}` was never logged; the log:\n{log}"))
     }
 
     pub fn text(&self) -> String {

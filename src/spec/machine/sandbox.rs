@@ -17,9 +17,9 @@ pub struct Sandbox {
     /// `user`: whom it turns into once the ports are bound; `None`: it stays who started it.
     pub user: Option<String>,
     /// `landlock`: whether files are out of reach; default true.
-    pub landlock: bool,
+    pub files: bool,
     /// `seccomp`: whether system calls are; default true.
-    pub seccomp: bool,
+    pub calls: bool,
     /// `read`: directories and files that may be read besides those that the configuration names.
     pub read: Vec<String>,
     /// `write`: directories and files that may be written besides those that the configuration names.
@@ -28,7 +28,7 @@ pub struct Sandbox {
 
 impl Default for Sandbox {
     fn default() -> Self {
-        Self { enabled: true, user: None, landlock: true, seccomp: true, read: Vec::new(), write: Vec::new() }
+        Self { enabled: true, user: None, files: true, calls: true, read: Vec::new(), write: Vec::new() }
     }
 }
 
@@ -38,15 +38,15 @@ pub(super) fn sandbox(table: &mut Table<'_>) -> Sandbox {
     let enabled = key("enabled", "Whether the server gives up what it does not need once it runs.");
     let user =
         key("user", "The user that it turns into once its ports are bound, if it was started as root.");
-    let landlock = key("landlock", "Whether only the files that are needed stay in reach (Landlock).");
-    let seccomp = key("seccomp", "Whether system calls that are of no use to it are refused (seccomp).");
+    let files = key("landlock", "Whether only the files that are needed stay in reach (Landlock).");
+    let calls = key("seccomp", "Whether system calls that are of no use to it are refused (seccomp).");
     let read = key("read", "Directories and files that may be read, too.").or(none);
     let write = key("write", "Directories and files that may be written, too.").or(none);
     Sandbox {
         enabled: table.defaulted(enabled, Truth, default.enabled),
         user: value(table.optional(user, TEXT)),
-        landlock: table.defaulted(landlock, Truth, default.landlock),
-        seccomp: table.defaulted(seccomp, Truth, default.seccomp),
+        files: table.defaulted(files, Truth, default.files),
+        calls: table.defaulted(calls, Truth, default.calls),
         read: table.optional(read, ListOf::any(TEXT)).map_or(default.read, plain),
         write: table.optional(write, ListOf::any(TEXT)).map_or(default.write, plain),
     }
@@ -71,7 +71,7 @@ mod tests {
             "user = \"windrose\"\nseccomp = false\nread = [\"/srv/dns\"]\nwrite = [\"/var/log/w\"]\n";
         let expected = Sandbox {
             user: Some("windrose".into()),
-            seccomp: false,
+            calls: false,
             read: vec!["/srv/dns".into()],
             write: vec!["/var/log/w".into()],
             ..Sandbox::default()
