@@ -320,7 +320,8 @@ impl Fleet {
 
     /// Sets the wall clock of a machine, so many seconds after what it should be.
     pub fn set_clock(&self, host: &Host, offset: i32) {
-        let (file, new) = (self.path(host, CLOCK_FILE), self.path(host, "clock.new"));
+        let file = self.path(host, CLOCK_FILE);
+        let new = file.with_extension("new");
         fs::write(&new, format!("{offset:+}\n")).expect("written");
         fs::rename(new, file).expect("renamed");
     }
@@ -503,7 +504,8 @@ const PORT: u16 = 8080;
 const DEAF_PORT: u16 = 8081;
 
 const STEERING_FILE: &str = "zones/example.org.toml";
-const CLOCK_FILE: &str = "clock";
+/// Beside the configuration, where the sandbox lets the machine read it.
+const CLOCK_FILE: &str = "config/clock";
 
 /// What one who follows the zones may ask of JetStream.
 const READING: [&str; 3] = [
