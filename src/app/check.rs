@@ -31,6 +31,7 @@ pub(super) fn run(config: Option<&Path>, output: Output) -> Result<(), Failure> 
     diagnostics.extend(loaded.diagnostics);
     diagnostics.extend(loaded.plan.iter().flat_map(|plan| denied::warnings(&site, plan)));
     diagnostics.extend(beating::warnings(&site));
+    diagnostics.extend(sandbox::warnings(&site));
     diagnostics.extend(load::certificate_diagnostics(&site, now));
     let rows: Vec<Row> = loaded.plan.iter().flat_map(|plan| Row::of(plan, report_interval)).collect();
     match output {

@@ -65,6 +65,14 @@ pub(super) fn out_of_reach(site: &Site, loaded: &Loaded) -> Vec<Diagnostic> {
     files.into_iter().filter(|file| is_out(file)).map(warning).collect()
 }
 
+/// What `windrose check` has to say of it besides: the files may be checked on another machine than they are for.
+pub(super) fn warnings(site: &Site) -> Vec<Diagnostic> {
+    let settings = &site.machine.sandbox;
+    let user = settings.user.as_ref().filter(|_| settings.enabled);
+    let missing = user.and_then(|user| sandbox::find(user).err());
+    missing.map(|why| Diagnostic::general_warning("no-user", why)).into_iter().collect()
+}
+
 /// The files of roots of certificates that monitors name.
 fn roots(loaded: &Loaded) -> impl Iterator<Item = &Path> {
     let monitors = loaded.plan.iter().flat_map(|plan| &plan.inventory.monitors);

@@ -631,6 +631,10 @@ mod tests {
     async fn whoever_has_just_connected_may_still_ask_when_the_listener_closes() {
         let mut talk = talk(1 << 16, NEVER, NEVER);
         talk.closing.send_replace(true);
+        // The connection hears of it, and waits.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
         talk.send(&framed(&chaos(1))).await;
         assert_eq!(talk.rest().await, framed(&refusal(1)));
     }

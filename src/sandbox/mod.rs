@@ -72,6 +72,14 @@ pub fn enter(wanted: &Wanted) -> Result<InForce, String> {
     Ok(InForce { user, root, no_new_privileges, files, calls })
 }
 
+/// Whether this machine has a user of this name.
+///
+/// # Errors
+/// It has not; why, and what to do.
+pub fn find(user: &str) -> Result<(), String> {
+    Account::named(user).map(drop)
+}
+
 impl InForce {
     /// Whether something that was wanted is not in force.
     pub fn lacks(&self) -> bool {

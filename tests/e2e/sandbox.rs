@@ -132,7 +132,9 @@ fn a_user_that_is_not_there_is_an_error_at_the_start() {
     world.write_zone("example.org.zone", ZONE);
     let output = world.run(&["serve"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("there is no user `no-such-user`"), "{output:?}");
+    for output in [output, world.run(&["check"])] {
+        assert!(stderr(&output).contains("there is no user `no-such-user`"), "{output:?}");
+    }
 }
 
 /// Whether the kernel keeps files from those who gave them up; says so if it does not.

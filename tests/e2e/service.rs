@@ -44,7 +44,7 @@ fn a_service_manager_hears_when_it_answers_that_it_lives_and_when_it_stops() {
 /// The units, with the binary of this build in the place of the installed one.
 fn units() -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
-    for name in ["windrose.service", "windrose.socket"] {
+    for name in UNITS {
         let unit = fs::read_to_string(repository().join("tools/systemd").join(name)).expect("it is there");
         let unit = unit.replace("/usr/local/bin/windrose", BINARY);
         fs::write(directory.path().join(name), unit).expect("written");
@@ -66,11 +66,33 @@ fn systemd_analyze(arguments: &[&str], units: &tempfile::TempDir) -> Option<(boo
 #[test]
 fn the_units_are_right() {
     let units = units();
-    let files = ["windrose.service", "windrose.socket"].map(|name| units.path().join(name));
+    let files = UNITS.map(|name| units.path().join(name));
     let files = files.each_ref().map(|path| path.to_str().expect("UTF-8"));
-    if let Some((right, said)) = systemd_analyze(&["verify", files[0], files[1]], &units) {
+    if let Some((right, said)) = systemd_analyze(&[&["verify"][..], &files].concat(), &units) {
         assert!(right && said.is_empty(), "{said}");
     }
+}
+
+/// What is set in a unit, each time that it is.
+fn settings(unit: &str, key: &str) -> Vec<String> {
+    let unit = fs::read_to_string(repository().join("tools/systemd").join(unit)).expect("it is there");
+    let values = unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    values.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_units_open_the_same_addresses_for_udp_and_tcp_and_the_service_gets_them() {
+    let addresses = settings("windrose-udp.socket", "ListenDatagram");
+    assert!(!addresses.is_empty());
+    assert_eq!(addresses, settings("windrose-tcp.socket", "ListenStream"));
+    for unit in ["windrose-udp.socket", "windrose-tcp.socket"] {
+        assert_eq!(settings(unit, "Service"), ["windrose.service"]);
+        // One socket for both families would hand IPv4 clients over under IPv6 addresses.
+        assert_eq!(settings(unit, "BindIPv6Only"), ["ipv6-only"]);
+    }
+    assert_eq!(settings("windrose.service", "Sockets"), ["windrose-udp.socket windrose-tcp.socket"]);
+    assert_eq!(settings("windrose.service", "Type"), ["notify"]);
+    assert_eq!(settings("windrose.service", "CapabilityBoundingSet"), [""]);
 }
 
 #[test]
@@ -83,3 +105,5 @@ fn the_service_is_exposed_to_little() {
         assert!(right, "{said}");
     }
 }
+
+const UNITS: [&str; 3] = ["windrose.service", "windrose-udp.socket", "windrose-tcp.socket"];

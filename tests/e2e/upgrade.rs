@@ -57,7 +57,9 @@ impl Manager {
 fn world(listen: &str) -> World {
     let world = World::new("");
     world.write_zone("example.org.zone", ZONE);
-    let config = format!("[dns]\nlisten = [\"{listen}\"]\nworkers = 2\n[probe]\nenabled = false\n");
+    let config = format!(
+        "[dns]\nlisten = [\"{listen}\"]\nworkers = 2\n[probe]\nenabled = false\n[geo]\ndatabases = []\n"
+    );
     fs::write(world.path("config/windrose.toml"), config).expect("written");
     world
 }
