@@ -151,15 +151,20 @@ fn named_files(site: &Site) -> Vec<PathBuf> {
     names.into_iter().chain(databases).map(|name| site.beside(name)).collect()
 }
 
-/// The directory of a file; of one in `/` only itself.
-fn around(file: &Path) -> PathBuf {
-    let directory = file.parent().map(plain);
-    directory.filter(|directory| directory.parent().is_some()).unwrap_or_else(|| file.to_owned())
+/// A directory itself, and of a file its directory.
+fn around(path: &Path) -> PathBuf {
+    if path.is_dir() { path.to_owned() } else { above(path) }
 }
 
-/// The directory of what a symbolic link leads to in the end, if this is one.
+/// The directory that something is in; of something in `/` only that: it would be everything.
+fn above(path: &Path) -> PathBuf {
+    let directory = path.parent().map(plain);
+    directory.filter(|directory| directory.parent().is_some()).unwrap_or_else(|| path.to_owned())
+}
+
+/// The directory of what a symbolic link leads to in the end, if this is one: tomorrow it leads to what lies beside that.
 fn led_to(path: &Path) -> Option<PathBuf> {
-    if path.is_symlink() { Some(around(&path.canonicalize().ok()?)) } else { None }
+    if path.is_symlink() { Some(above(&path.canonicalize().ok()?)) } else { None }
 }
 
 /// What is in a directory now; of a very full one a part.
@@ -215,3 +220,52 @@ const ENTRIES_MAX: usize = 100_000;
 
 const HINT: &str = "where the kernel has Landlock, only what the configuration names is in reach: add the directory to \
                     `read` in [sandbox], and restart";
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::load;
+
+    /// A site of this configuration in a directory of its own.
+    fn site(config: &str) -> (tempfile::TempDir, Site) {
+        let directory = tempfile::tempdir().expect("a directory");
+        for name in ["config", "zones", "releases", "releases/41"] {
+            fs::create_dir(directory.path().join(name)).expect("made");
+        }
+        let path = directory.path().join("config/windrose.toml");
+        fs::write(&path, config).expect("written");
+        let (site, _) = load::machine(Some(&path)).expect("it is right");
+        (directory, site)
+    }
+
+    #[test]
+    fn what_the_configuration_names_is_in_reach_with_what_comes_later_or_instead() {
+        let (directory, site) = site(
+            "zones = \"../live\"\n[tls]\ncertificate = \"/srv/tls/cert.pem\"\nkey = \"../keys/key.pem\"\n\
+             listen_tls = \"127.0.0.1:0\"\n[geo]\ndatabases = [\"/srv/geo/city.mmdb\"]\n\
+             [control]\nsocket = \"/run/w/w.sock\"\nlisten = \"127.0.0.1:5380\"\n\
+             [sandbox]\nread = [\"../more\"]\nwrite = [\"/var/log/w\"]\n",
+        );
+        let path = |name: &str| directory.path().join(name);
+        symlink(path("releases/41"), path("live")).expect("linked");
+        let Reach { read, write, ports } = reach(&site);
+        for expected in ["config", "live", "releases", "keys", "more"].map(path) {
+            assert!(read.contains(&expected), "{} is not in {read:?}", expected.display());
+        }
+        for expected in ["/srv/tls", "/srv/geo", "/etc", "/usr"] {
+            assert!(read.contains(&expected.into()), "{expected} is not in {read:?}");
+        }
+        assert!(!read.contains(&"/".into()) && !read.contains(&directory.path().into()), "{read:?}");
+        assert_eq!(write, [path("state"), "/run/w".into(), "/var/log/w".into()]);
+        assert_eq!(ports, [5380]);
+    }
+
+    #[test]
+    fn a_file_in_the_root_directory_does_not_bring_everything_along() {
+        assert_eq!(above(Path::new("/windrose.toml")), Path::new("/windrose.toml"));
+        assert_eq!(above(Path::new("windrose.toml")), Path::new("."));
+        assert_eq!(around(Path::new("/usr")), Path::new("/usr"));
+    }
+}

@@ -104,3 +104,18 @@ impl Inherited {
         Self { tcp: tcp.collect(), udp: udp.collect() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_for_both_families_is_refused_with_what_to_do() {
+        let both = UdpSocket::bind("[::]:0").expect("a free port");
+        let own = both.local_addr().expect("bound");
+        let error = address(&both, own).expect_err("IPv4 clients would have IPv6 addresses");
+        assert!(error.to_string().contains("BindIPv6Only=ipv6-only"), "{error}");
+        let one = UdpSocket::bind("[::1]:0").expect("a free port");
+        assert!(address(&one, one.local_addr().expect("bound")).is_ok());
+    }
+}

@@ -124,6 +124,21 @@ fn a_directory_that_the_user_cannot_write_is_told_with_what_to_do_and_serving_go
 }
 
 #[test]
+fn a_file_that_the_user_cannot_read_is_told_when_it_starts_and_not_when_it_is_needed() {
+    if !is_root() {
+        return;
+    }
+    let notify = "[notify]\nurl = \"http://127.0.0.1:9/\"\ntoken_file = \"token\"\n";
+    let world = open_world(&format!("{QUIET}{notify}[sandbox]\nuser = \"nobody\"\n"));
+    world.write_zone("example.org.zone", ZONE);
+    fs::write(world.path("config/token"), "secret\n").expect("written");
+    fs::set_permissions(world.path("config/token"), fs::Permissions::from_mode(0o600)).expect("it is ours");
+    let server = world.serve();
+    let line = server.log.wait_for("the user nobody cannot read");
+    assert!(line.contains("WARN") && line.contains("config/token"), "{line}");
+}
+
+#[test]
 fn a_user_that_is_not_there_is_an_error_at_the_start() {
     if !is_root() {
         return;
