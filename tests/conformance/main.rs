@@ -14,6 +14,7 @@ mod query;
 mod reply;
 mod stream;
 mod table;
+mod zonemaster;
 
 #[allow(dead_code, reason = "the tests in tests/e2e call the rest")]
 #[path = "../e2e/world.rs"]

@@ -30,7 +30,7 @@ const COMPACT_OK: u8 = 0x40;
 
 const SIGNED: &str = "[probe]\nenabled = false\n[dnssec]\nzones = [\"example.org\"]\n";
 
-const ZONE: &str = "\
+pub const ZONE: &str = "\
 @ 3600 IN SOA ns1 Hostmaster 1 7200 1800 1209600 300
 @ 3600 IN NS ns1
 @ 3600 IN MX 10 Mail
@@ -63,7 +63,7 @@ long 300 IN TXT \"01234567890123456789012345678901234567890123456789012345678901
 last 60 IN A 192.0.2.77
 ";
 
-const STEERING: &str = r#"
+pub const STEERING: &str = r#"
 [endpoints]
 first = { ipv4 = "192.0.2.11" }
 second = { ipv4 = "192.0.2.12", ipv6 = "2001:db8::12" }
@@ -161,7 +161,7 @@ fn signed_world() -> World {
 }
 
 /// What a command prints; it must succeed.
-fn said(world: &World, arguments: &[&str]) -> String {
+pub fn said(world: &World, arguments: &[&str]) -> String {
     let output = world.run(arguments);
     assert!(output.status.success(), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).expect("text")
@@ -175,7 +175,7 @@ fn refused(world: &World, arguments: &[&str], status: i32) -> String {
 }
 
 /// The key files of the world that end like this.
-fn key_files(world: &World, ending: &str) -> Vec<std::path::PathBuf> {
+pub fn key_files(world: &World, ending: &str) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(world.path("config/keys")).expect("keys");
     let paths = entries.map(|entry| entry.expect("readable").path());
     let mut files: Vec<_> = paths.filter(|path| path.to_string_lossy().ends_with(ending)).collect();

@@ -13,6 +13,7 @@ mod notify;
 mod operate;
 mod query;
 mod reload;
+mod resolvers;
 mod restart;
 mod sandbox;
 mod secondaries;
