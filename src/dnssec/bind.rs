@@ -154,7 +154,8 @@ impl KeyFile {
                         let read = Seconds::parse(value.split_whitespace().next().unwrap_or_default());
                         *time = Some(read.ok_or(KeyFileError::Private("times as YYYYMMDDHHMMSS"))?);
                     }
-                    None => self.other.push(line.to_owned()),
+                    // Without the carriage returns that its end may have: it would come back with fewer.
+                    None => self.other.push(line.trim_end().to_owned()),
                 },
             }
         }
@@ -259,6 +260,13 @@ Publish: 20261121145335
 Activate: 20261121145335
 DSPublish: 20261122145335
 ";
+
+    #[test]
+    fn a_line_that_says_nothing_to_us_comes_back_as_it_was() {
+        let file = KeyFile::parse(PUBLIC, &format!("{PRIVATE}Comment: x\r\r\n")).expect("a key");
+        let again = KeyFile::parse(&file.public_text(), &file.private_text());
+        assert_eq!(again, Ok(file));
+    }
 
     #[test]
     fn keys_of_binds_tools_are_read_and_written_as_they_are() {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   packet    from anybody           --> Responder, over every transport --> read by another library
+//!   primary   from other servers     --> Primary: transfers, updates --> Overlay --> plan::compile
 //!   proxy     from load balancers    --> PROXY header
 //!   report    from the fleet         --> wire::decode --> Keeper
 //!   state     from a disk            --> StateFile    --> Keeper
@@ -21,4 +22,4 @@ mod world;
 
 pub use dns::{Asker, NOW, Read, query, read};
 pub use files::{Scratch, is_dear, no_files, refused, told};
-pub use world::{AT, MINUTES, World, compile};
+pub use world::{AT, MINUTES, World, compile, compile_updated};

@@ -11,10 +11,11 @@ use windrose::health::Control;
 use windrose::keeper::{Event, Keeper};
 use windrose::model::Moment;
 use windrose::plan::{self, Plan};
+use windrose::primary::Overlay;
 use windrose::snapshot::Snapshot;
 use windrose::spec::{self, Source, Sources};
 
-use crate::files::{no_files, told};
+use crate::files::{no_files, refused, told};
 
 /// A plan, and its health at some moments.
 pub struct World {
@@ -27,11 +28,7 @@ pub struct World {
 impl World {
     /// The world of this directory's files.
     pub fn new() -> Self {
-        let sources = Sources {
-            zones: vec![Source::new("example.net.zone", ZONE), Source::new("example.org.zone", ZONE)],
-            steering: vec![Source::new("example.net.toml", NAMES), Source::new("example.org.toml", STEERING)],
-        };
-        let mut plan = compile(&sources, &Arc::new(Facts::none())).expect("the world is right");
+        let mut plan = compile(&sources(), &Arc::new(Facts::none())).expect("the world is right");
         plan.sign(keyring());
         let plan = Arc::new(plan);
         let mut keeper = Keeper::new(Arc::clone(&plan), None, AT);
@@ -54,7 +51,25 @@ pub fn compile(sources: &Sources, facts: &Arc<Facts>) -> Option<Plan> {
     let (plan, compiled) = plan::compile(&spec, facts, Duration::from_secs(2));
     let found = spec.findings(read, compiled);
     told(&found);
-    plan.filter(|_| !crate::refused(&found))
+    plan.filter(|_| !refused(&found))
+}
+
+/// The same world with what updates made of a zone, if it can be served like that.
+pub fn compile_updated(apex: &[u8], overlay: &Overlay) -> Option<Plan> {
+    let (mut spec, mut read) = spec::parse(&sources(), &no_files);
+    let file = spec.zones.iter_mut().find(|file| file.origin.as_slice() == apex)?;
+    overlay.lay(file, &mut read);
+    let (plan, compiled) = plan::compile(&spec, &Arc::new(Facts::none()), Duration::from_secs(2));
+    let found = spec.findings(read, compiled);
+    told(&found);
+    plan.filter(|_| !refused(&found))
+}
+
+fn sources() -> Sources {
+    Sources {
+        zones: vec![Source::new("example.net.zone", ZONE), Source::new("example.org.zone", ZONE)],
+        steering: vec![Source::new("example.net.toml", NAMES), Source::new("example.org.toml", STEERING)],
+    }
 }
 
 fn down(keeper: &mut Keeper, endpoints: &[&str]) -> Snapshot {
