@@ -19,6 +19,8 @@ use crate::keeper::{self, Isolation, ProbeStatus, Refused};
 use crate::load::{Held, Site};
 use crate::model::{EndpointId, Family, Inventory, Moment, RegionId};
 use crate::notify::Progress;
+use crate::plan::zone::name::show;
+use crate::primary::Edition;
 use crate::probe;
 use crate::snapshot::Snapshot;
 use crate::spec::duration::display;
@@ -89,6 +91,15 @@ fn text(view: &View<'_>) -> String {
         bytes / 1024,
         facts / 1024
     );
+    for (apex, edition) in view.snapshot.editions.iter().take(ZONES_SHOWN_MAX) {
+        let (serial, changes) = (edition.serial(), edition.history.len());
+        let given = if edition.transferable { "" } else { ", signed: not given whole" };
+        let _ = writeln!(
+            text,
+            "  zone        {}: serial {serial}, {changes} changes remembered{given}",
+            show(apex)
+        );
+    }
     if let Some(membership) = view.membership {
         fleet_text(&mut text, membership, view);
     }
@@ -322,11 +333,21 @@ fn data(view: &View<'_>) -> Value {
         "last_reload_error": view.last_reload,
         "state_error": view.state.error,
         "zones_version": view.zones_version,
+        "editions": view.snapshot.editions.iter().map(edition).collect::<Value>(),
         "fleet": view.membership.map(fleet_data),
         "notify": view.notified.as_ref().map(notified_data),
         "geo": geography(view),
         "probes": view.probes.iter().map(probe).collect::<Value>(),
         "endpoints": rows(&plan.inventory).map(endpoint).collect::<Value>(),
+    })
+}
+
+fn edition((apex, edition): (&[u8], &Arc<Edition>)) -> Value {
+    json!({
+        "zone": show(apex),
+        "serial": edition.serial(),
+        "changes": edition.history.len(),
+        "transferable": edition.transferable,
     })
 }
 
@@ -395,3 +416,6 @@ fn standings<'v>(view: &'v View<'_>, row: &Row<'_>) -> impl Iterator<Item = (&'v
         (&*region.name, view.snapshot.health.endpoint(id, RegionId::at(index), family))
     })
 }
+
+/// Zones that are shown to people one by one.
+const ZONES_SHOWN_MAX: usize = 20;

@@ -33,6 +33,7 @@ use crate::keeper::{self, ProbeStatus};
 use crate::load::{Current, Held};
 use crate::model::{ELSEWHERE, EndpointId, Family, Moment, PoolId, RegionId};
 use crate::notify::Progress;
+use crate::plan::zone::name::show;
 use crate::probe::Counts;
 use crate::snapshot::Snapshot;
 
@@ -243,6 +244,9 @@ impl Figures {
         let inventory = &plan.inventory;
         let regions = inventory.regions.iter().filter(|region| &*region.name != ELSEWHERE).count();
         page.gauge("zones", "Zones served", plan.zones.apexes().count())?;
+        let editions = self.snapshot.editions.iter().take(ZONES_SHOWN_MAX);
+        let serials = editions.map(|(apex, edition)| ([("zone", show(apex))], i64::from(edition.serial())));
+        page.gauges("zone_serial", "The serial of a zone that others may take or change", serials)?;
         page.gauge("names", "Steered names", plan.steered.len())?;
         page.gauge("pools", "Pools", inventory.pools.len())?;
         page.gauge("endpoints", "Endpoints", inventory.endpoints.len())?;
@@ -486,6 +490,8 @@ const RCODES: [(usize, &str); 7] = [
 
 /// Of more probes than this, the rest is only counted: each costs a time series of its own.
 const PROBES_SHOWN_MAX: usize = 1000;
+/// So do zones that others take.
+const ZONES_SHOWN_MAX: usize = 1000;
 
 #[cfg(test)]
 mod tests;

@@ -170,6 +170,10 @@ pub(super) fn update(table: &mut Table<'_>) -> Update {
 fn grant(table: &mut Table<'_>) -> Option<Grant> {
     let from = table.optional(key("from", "The address, or the prefix, that asks."), PREFIX);
     let name = table.optional(key("key", "The TSIG key that signs the request."), NAME_OF_KEY);
+    if (from.is_none() && table.holds("from")) || (name.is_none() && table.holds("key")) {
+        // What is wrong was told, and half of it would let more in than was meant.
+        return None;
+    }
     if from.is_none() && name.is_none() {
         let problem = Problem::new(MISSING_KEY, "this would give zones to everybody");
         table.error(table.span(), problem.hint("say `from = \"192.0.2.53\"`, `key = \"...\"`, or both"));

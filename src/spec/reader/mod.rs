@@ -243,6 +243,14 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// Whether something is written under a key, be it right or wrong.
+    pub fn holds(&self, name: &str) -> bool {
+        match &self.side {
+            Side::Reading(reading) => reading.entries.keys().any(|key| key.get_ref() == name),
+            Side::Describing(_) => false,
+        }
+    }
+
     /// Where it stands: its header, or all of it if it is inline.
     pub fn span(&self) -> Range<usize> {
         match &self.side {
