@@ -92,8 +92,15 @@ fn tell(in_force: &InForce, site: &Site) {
         );
     }
     let user = &in_force.user;
-    for directory in made(site).iter().filter(|directory| !is_writable(directory)) {
-        warn!("the user {user} cannot write {0}: `chown -R {user}: {0}`", directory.display());
+    if !is_writable(&site.state) {
+        warn!("the user {user} cannot write {0}: `chown -R {user}: {0}`", site.state.display());
+    } else if !is_writable(&of_socket(site)) {
+        // Perhaps /run, which must stay whose it is.
+        let directory = of_socket(site);
+        warn!(
+            "the user {user} cannot write {}: give the socket a directory of that user's in [control]",
+            directory.display()
+        );
     }
     for file in named_files(site).iter().filter(|file| is_unreadable(file)) {
         warn!("the user {user} cannot read {}: give it the right to", file.display());
@@ -124,12 +131,14 @@ fn reach(site: &Site) -> Reach {
 
 /// Directories that the server writes to.
 fn made(site: &Site) -> Vec<PathBuf> {
-    let socket = site.socket.parent().map_or_else(|| ".".into(), plain);
-    let mut made = vec![plain(&site.state)];
-    if !made.contains(&socket) {
-        made.push(socket);
-    }
+    let mut made = vec![site.state.clone(), of_socket(site)];
+    made.dedup();
     made
+}
+
+/// Where the control socket is.
+fn of_socket(site: &Site) -> PathBuf {
+    site.socket.parent().map_or_else(|| ".".into(), plain)
 }
 
 /// The files that the configuration names and that are read again while the server runs.

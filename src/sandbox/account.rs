@@ -1,10 +1,11 @@
 //! Another user in place of root, for the whole process: all threads, and no way back.
 
 use std::ffi::CString;
+use std::os::unix::fs::lchown;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::unistd::{Gid, Uid, User, chown, geteuid, getresuid, initgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, User, geteuid, getresuid, initgroups, setresgid, setresuid};
 
 /// A user of this machine.
 #[derive(Clone, Debug)]
@@ -64,7 +65,7 @@ pub(super) fn make(directory: &Path, account: Option<&Account>) {
     }
     if let Some(account) = account {
         // Fails where it need not succeed: for whoever is that user already.
-        let _ = chown(directory, Some(account.uid), Some(account.gid));
+        let _ = lchown(directory, Some(account.uid.as_raw()), Some(account.gid.as_raw()));
     }
 }
 

@@ -124,6 +124,21 @@ fn a_directory_that_the_user_cannot_write_is_told_with_what_to_do_and_serving_go
 }
 
 #[test]
+fn a_socket_in_a_directory_of_somebody_else_leaves_that_whose_it_is() {
+    if !is_root() {
+        return;
+    }
+    let control = "[control]\nsocket = \"../run/windrose.sock\"\n";
+    let world = open_world(&format!("{QUIET}{control}[sandbox]\nuser = \"nobody\"\n"));
+    world.write_zone("example.org.zone", ZONE);
+    fs::create_dir(world.path("run")).expect("made");
+    let server = world.serve();
+    let line = server.log.wait_for("the user nobody cannot write");
+    assert!(line.contains("a directory of that user's in [control]"), "{line}");
+    assert_eq!(fs::metadata(world.path("run")).expect("there").uid(), 0);
+}
+
+#[test]
 fn a_file_that_the_user_cannot_read_is_told_when_it_starts_and_not_when_it_is_needed() {
     if !is_root() {
         return;
