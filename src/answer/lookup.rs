@@ -196,13 +196,20 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
     #[inline(always)]
     fn give(&mut self, set: Set<'s>, node: Node<'s>, owner: Owner<'s>, ttl_max: u32) -> Next<'s> {
         self.answer.answer.push(stored(owner, set, ttl_max, node.signed()));
-        match set.rtype {
-            NS => self.addresses_of(node, set.records()),
-            SVCB | HTTPS => self.addresses_of_targets(node, set),
-            SOA => self.number(node),
-            _ => {}
+        if matches!(set.rtype, NS | SOA | SVCB | HTTPS) {
+            self.go_with(set, node);
         }
         None
+    }
+
+    /// What goes with records of some types.
+    #[inline(never)]
+    fn go_with(&mut self, set: Set<'s>, node: Node<'s>) {
+        match set.rtype {
+            NS => self.addresses_of(node, set.records()),
+            SOA => self.number(node),
+            _ => self.addresses_of_targets(node, set),
+        }
     }
 
     /// Where an alias leads, unless that is where the chain has been already.
@@ -252,7 +259,6 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
     }
 
     /// RFC 9460 section 4.1: the addresses of targets that are in this zone; a target of `.` is the owner.
-    #[cold]
     fn addresses_of_targets(&mut self, node: Node<'s>, services: Set<'s>) {
         let target = |rdata: &'s [u8]| match rdata.get(2..) {
             None | Some([]) => None,
@@ -289,7 +295,6 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
     }
 
     /// The SOA record that was answered has the serial of the edition that others are given.
-    #[cold]
     fn number(&mut self, node: Node<'s>) {
         let soa = self.edition_of(node);
         renumber(self.answer.answer.last_mut(), soa);

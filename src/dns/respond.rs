@@ -139,6 +139,7 @@ impl Responder {
     }
 
     /// Whether whoever sent it is served at all.
+    #[inline(always)]
     pub(super) fn serves(&self, arrival: &Arrival<'_>) -> bool {
         let reachable = arrival.transport != Transport::Udp || can_be_answered(arrival.client);
         reachable && self.rules.serve(arrival.client.ip())

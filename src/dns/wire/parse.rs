@@ -202,6 +202,7 @@ pub fn parse(packet: &[u8], believe_subnet: bool) -> Parsed<'_> {
 
 /// Whether a packet is one that other servers and programs send to the primary server of a zone: for a transfer, an
 /// update, or signed by a key. What is malformed is not.
+#[inline(never)]
 pub fn is_errand(packet: &[u8]) -> bool {
     let Some((header, body)) = packet.split_first_chunk::<HEADER>() else { return false };
     let word = |index: usize| u16::from_be_bytes([header[2 * index], header[2 * index + 1]]);
@@ -318,6 +319,7 @@ fn judge_class(request: &Request<'_>) -> Odd {
 
 /// The length of the question that `body` starts with, if there is a whole one. Nothing stands before it
 /// that a compression pointer could point to, so one is malformed.
+#[inline(always)]
 fn question_length(body: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -357,6 +359,7 @@ impl<'p> Record<'p> {
 }
 
 /// Takes the record that `rest` starts with, if there is a whole one.
+#[inline(always)]
 fn take_record<'p>(rest: &mut &'p [u8]) -> Option<Record<'p>> {
     let owner_is_root = *rest.first()? == 0;
     let after_owner = &rest[skip_name(rest)?..];
