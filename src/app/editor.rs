@@ -36,11 +36,11 @@ pub(super) struct Editor {
 #[derive(Clone, Default)]
 struct Zone {
     overlay: Overlay,
-    /// What its journal said at the start.
+    /// What its journal said at the start, until there is an edition.
     last: Option<Arc<Journal>>,
     edition: Option<Arc<Edition>>,
     /// What its journal says.
-    kept: Option<(u32, Overlay)>,
+    kept: Option<(Option<u32>, Overlay)>,
 }
 
 impl Editor {
@@ -63,10 +63,9 @@ impl Editor {
             );
         }
         let zones = read.into_iter().map(|(apex, journal)| {
-            let kept = journal.serial.map(|serial| (serial, journal.overlay.clone()));
-            let zone =
-                Zone { overlay: journal.overlay.clone(), last: Some(Arc::new(journal)), edition: None, kept };
-            (apex, zone)
+            let overlay = journal.overlay.clone();
+            let kept = Some((journal.serial, overlay.clone()));
+            (apex, Zone { overlay, kept, edition: None, last: Some(Arc::new(journal)) })
         });
         let transfer = &machine.transfer;
         Self {
@@ -172,18 +171,23 @@ impl Zone {
     /// Writes the journal, if it is not what it should be. What a restart would come to without one needs none.
     fn keep(&mut self, name: &Name, journals: &Journals) -> io::Result<()> {
         let edition = self.edition.as_deref();
-        let now = (edition.map_or(0, Edition::serial), self.overlay.clone());
+        let serial = edition.map(Edition::serial).or(self.last.as_ref().and_then(|last| last.serial));
         let plain = edition.is_none_or(|edition| edition.history.is_empty()) && self.overlay.is_empty();
-        if self.kept.as_ref() == Some(&now) || (plain && self.kept.is_none()) {
+        let kept = match &self.kept {
+            Some((kept_serial, overlay)) => *kept_serial == serial && *overlay == self.overlay,
+            None => plain,
+        };
+        if kept {
             return Ok(());
         }
-        if self.last.is_some() && edition.is_none() && self.kept.as_ref().is_some_and(|kept| kept.1 == now.1)
-        {
-            // Nothing is known that its journal does not say.
-            return Ok(());
-        }
-        journals.write(name, &Journal::new(name, self.overlay.clone(), edition))?;
-        self.kept = Some(now);
+        let overlay = self.overlay.clone();
+        let journal = match &self.last {
+            // Nobody takes the zone just now: what was known of it stays.
+            Some(last) if edition.is_none() => Journal { overlay, ..(**last).clone() },
+            _ => Journal::new(name, overlay, edition),
+        };
+        journals.write(name, &journal)?;
+        self.kept = Some((serial, journal.overlay));
         Ok(())
     }
 }

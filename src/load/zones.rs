@@ -111,7 +111,13 @@ fn compile(sources: &Sources, facts: &Arc<Facts>, report_interval: Duration, ove
     for file in &mut spec.zones {
         let apex = file.origin.as_slice().to_ascii_lowercase();
         if let Some(overlay) = overlays.get(&*apex) {
-            left.insert(apex.into(), overlay.lay(file, &mut found));
+            let overlay = overlay.lay(file, &mut found);
+            if !overlay.is_empty() {
+                let parts = [&overlay.removed, &overlay.added].map(|records| records.fingerprint().value());
+                fingerprint
+                    .set(parts.iter().fold(fingerprint.get(), |all, part| all.with(&part.to_be_bytes())));
+            }
+            left.insert(apex.into(), overlay);
         }
     }
     if spec.zones.is_empty() && found.is_empty() {
