@@ -111,7 +111,7 @@ impl KeyFile {
         }
         let (flags, number) = (role.flags(), algorithm.number());
         let public = base64::encode_string(public);
-        let _ = writeln!(text, "{}. IN DNSKEY {flags} 3 {number} {public}", self.zone);
+        let _ = writeln!(text, "{} IN DNSKEY {flags} 3 {number} {public}", self.zone.fmt_with_dot());
         text
     }
 
@@ -260,6 +260,13 @@ Publish: 20261121145335
 Activate: 20261121145335
 DSPublish: 20261122145335
 ";
+
+    #[test]
+    fn a_key_of_the_root_comes_back_as_it_was() {
+        let file = KeyFile::parse(&PUBLIC.replace("\nexample.org.", "\n."), PRIVATE).expect("a key");
+        assert!(file.public_text().contains("\n. IN DNSKEY "));
+        assert_eq!(KeyFile::parse(&file.public_text(), &file.private_text()), Ok(file));
+    }
 
     #[test]
     fn a_line_that_says_nothing_to_us_comes_back_as_it_was() {

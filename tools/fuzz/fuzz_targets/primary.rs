@@ -1,5 +1,5 @@
-//! Transfers and updates, as they come and signed with a key that may do all of it. Whatever an update is taken for can be
-//! kept and read again, and the zone with it is served or complained about.
+//! Transfers and updates, as they come and signed with a key that may do all of it. With what an update makes of a zone
+//! the zone is served, and it can be kept and read again; or it is refused.
 
 #![no_main]
 
@@ -61,7 +61,7 @@ impl Target {
     fn run(&mut self, packet: &[u8], transport: Transport) {
         let client = "198.18.0.9:4242".parse().expect("an address");
         let arrival = Arrival { packet, client, transport, draw: 7, now: NOW };
-        let tell = || Box::new(|octets: Vec<u8>| drop(read(&octets))) as Box<dyn FnOnce(Vec<u8>) + Send>;
+        let tell = || Box::new(|octets: Vec<u8>| _ = read(&octets)) as Box<dyn FnOnce(Vec<u8>) + Send>;
         match self.primary.run(&arrival, &self.snapshot, self.asker.responder(), tell) {
             None => {}
             Some(Errand::Reply(octets)) => {
@@ -70,7 +70,7 @@ impl Target {
             }
             Some(Errand::Transfer(mut transfer)) => {
                 assert_eq!(transport, Transport::Tcp, "a transfer in datagrams");
-                let messages = std::iter::from_fn(|| transfer.next()).inspect(|octets| drop(read(octets)));
+                let messages = std::iter::from_fn(|| transfer.next()).inspect(|octets| _ = read(octets));
                 assert!((1..MESSAGES_MAX).contains(&messages.count()), "a transfer without an end, or empty");
             }
             Some(Errand::Later) => {
@@ -85,13 +85,16 @@ impl Target {
         let Some(apex) = plan.zones.exact(&call.apex).filter(|node| node.is_apex()) else { return };
         let Ok(difference) = work_out(plan, apex, &call.update, &|_, _| true) else { return };
         let overlay = Overlay::default().after(&difference.removed, &difference.added);
+        // Else it is refused, and nothing is kept.
+        if compile_updated(&call.apex, &overlay).is_none() {
+            return;
+        }
         let zone = Name::from_octets(call.apex.clone()).expect("an apex is a name");
         let journal =
             Journal::new(&zone, overlay, self.snapshot.editions.of(&call.apex).map(|edition| &**edition));
         let text = serde_json::to_vec(&journal).expect("a journal is JSON");
         let again: Journal = serde_json::from_slice(&text).expect("what is kept can be read");
         assert_eq!(again, journal, "it does not come back");
-        compile_updated(&call.apex, &journal.overlay);
     }
 }
 
