@@ -19,7 +19,7 @@ use std::str::FromStr;
 use domain::base::iana::Rtype;
 use ipnet::IpNet;
 
-use super::{plain, value};
+use super::{NOBODY, plain, value};
 use crate::model::Name;
 use crate::spec::master::record_type;
 use crate::spec::prefix::PREFIX;
@@ -142,9 +142,9 @@ pub(super) fn tsig(table: &mut Table<'_>) -> Tsig {
 pub(super) fn transfer(table: &mut Table<'_>) -> Transfer {
     let default = Transfer::default();
     let allow = key("allow", "Who may take zones whole (AXFR, IXFR): by address, by key, or by both.");
-    let allow = table.list(allow, TableOf(grant));
+    let allow = table.list(allow.or(NOBODY), TableOf(grant));
     let notify = key("notify", "Who is told that a zone changed (NOTIFY).");
-    let notify = table.list(notify, TableOf(secondary));
+    let notify = table.list(notify.or(NOBODY), TableOf(secondary));
     let steered =
         key("steered", "What others get for a steered name: its static answer, or the members now up.");
     Transfer {
@@ -162,7 +162,11 @@ pub(super) fn transfer(table: &mut Table<'_>) -> Transfer {
 pub(super) fn update(table: &mut Table<'_>) -> Update {
     let allow = key("allow", "Who may change which records (RFC 2136): by key.");
     Update {
-        allow: table.list(allow, TableOf(update_grant)).into_iter().filter_map(|grant| grant.value).collect(),
+        allow: table
+            .list(allow.or(NOBODY), TableOf(update_grant))
+            .into_iter()
+            .filter_map(|grant| grant.value)
+            .collect(),
     }
 }
 
