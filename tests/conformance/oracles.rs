@@ -1,13 +1,13 @@
 //! NSD, Knot and BIND, each with a zone of ours, from a temporary directory, on a port of the system's choice.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::query;
-use crate::world::wait_until;
+use crate::world::{daemon, free_address, wait_until};
 
 /// Another name server at work; killed when dropped.
 pub struct Oracle {
@@ -47,7 +47,7 @@ fn run(
     let (config, arguments) = configured(path, address.port());
     fs::write(path.join("config"), config).expect("written");
     let log = fs::File::create(path.join("log")).expect("a log");
-    let child = Command::new(found(command))
+    let child = Command::new(daemon(command))
         .args(&arguments)
         .current_dir(path)
         .stdout(log.try_clone().expect("a log"))
@@ -70,21 +70,6 @@ fn run(
         (length > 12 && reply[3] & 0xF == 0 && reply[7] == 1).then_some(())
     });
     oracle
-}
-
-/// Debian has the daemons where only root looks.
-fn found(command: &str) -> PathBuf {
-    let sbin = Path::new("/usr/sbin").join(command);
-    if sbin.exists() { sbin } else { command.into() }
-}
-
-/// A port that is free for UDP and TCP.
-fn free_address() -> SocketAddr {
-    wait_until("a port is free", || {
-        let tcp = TcpListener::bind("127.0.0.1:0").ok()?;
-        let address = tcp.local_addr().ok()?;
-        UdpSocket::bind(address).ok().map(|_| address)
-    })
 }
 
 fn nsd(directory: &Path, port: u16) -> (String, Vec<String>) {

@@ -8,13 +8,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::dnssec::{STEERING, ZONE, key_files, said};
 use crate::query::dig;
-use crate::world::{Server, World, wait_until};
+use crate::world::{Server, World, daemon, free_address, wait_until};
 
 /// A question, and what a resolver must make of it.
 struct Case {
@@ -237,15 +237,6 @@ fn record(line: &str) -> Option<String> {
     (words.first() != Some(&"RRSIG")).then(|| words.join(" ").to_lowercase())
 }
 
-/// A port that is free for UDP and TCP.
-fn free_address() -> SocketAddr {
-    wait_until("a port is free", || {
-        let tcp = TcpListener::bind("127.0.0.1:0").ok()?;
-        let address = tcp.local_addr().ok()?;
-        UdpSocket::bind(address).ok().map(|_| address)
-    })
-}
-
 /// The DNSKEY record of the zone, which is all that resolvers are told of it.
 fn anchor(world: &World) -> String {
     let keys = key_files(world, ".key");
@@ -275,7 +266,7 @@ fn unbound(world: &World, server: &Server) -> Resolver {
          stub-zone:\n name: \"example.org\"\n stub-addr: {host}@{server_port}\n"
     );
     fs::write(directory.join("unbound.conf"), config).expect("written");
-    let mut command = Command::new(sbin("unbound"));
+    let mut command = Command::new(daemon("unbound"));
     Resolver::start("unbound", &directory, address, command.args(["-d", "-c", "unbound.conf"]))
 }
 
@@ -292,14 +283,8 @@ fn knot_resolver(world: &World, server: &Server) -> Resolver {
          policy.add(policy.suffix(policy.FORWARD({{'{host}@{server_port}'}}), policy.todnames({{'example.org.'}})))\n"
     );
     fs::write(directory.join("config"), config).expect("written");
-    let mut command = Command::new(sbin("kresd"));
+    let mut command = Command::new(daemon("kresd"));
     Resolver::start("Knot Resolver", &directory, address, command.args(["-n", "-c", "config", "."]))
-}
-
-/// Debian has the daemons where only root looks.
-fn sbin(command: &str) -> PathBuf {
-    let path = Path::new("/usr/sbin").join(command);
-    if path.exists() { path } else { command.into() }
 }
 
 #[test]

@@ -2,11 +2,11 @@
 //! everything signed by one key.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::world::wait_until;
+use crate::world::{daemon, free_address};
 
 /// Where a secondary will listen, and how it is started.
 pub struct Place {
@@ -49,7 +49,7 @@ impl Place {
         let (config, arguments) = (self.configured)(&wanted);
         fs::write(directory.path().join("config"), config).expect("written");
         let log = fs::File::create(directory.path().join("log")).expect("a log");
-        let child = Command::new(found(self.command))
+        let child = Command::new(daemon(self.command))
             .args(&arguments)
             .current_dir(directory.path())
             .stdout(log.try_clone().expect("a log"))
@@ -75,21 +75,6 @@ impl Drop for Secondary {
             eprintln!("--- the log of {} ---\n{}", self.name, self.log());
         }
     }
-}
-
-/// Debian has the daemons where only root looks.
-fn found(command: &str) -> PathBuf {
-    let sbin = Path::new("/usr/sbin").join(command);
-    if sbin.exists() { sbin } else { command.into() }
-}
-
-/// A port that is free for UDP and TCP.
-fn free_address() -> SocketAddr {
-    wait_until("a port is free", || {
-        let tcp = TcpListener::bind("127.0.0.1:0").ok()?;
-        let address = tcp.local_addr().ok()?;
-        UdpSocket::bind(address).ok().map(|_| address)
-    })
 }
 
 fn nsd(wanted: &Wanted<'_>) -> (String, Vec<String>) {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -190,6 +190,21 @@ pub fn wait_until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
         assert!(start.elapsed() < PATIENCE, "in vain: {what}");
         std::thread::yield_now();
     }
+}
+
+/// Another name server's program: Debian has the daemons where only root looks.
+pub fn daemon(command: &str) -> PathBuf {
+    let sbin = Path::new("/usr/sbin").join(command);
+    if sbin.exists() { sbin } else { command.into() }
+}
+
+/// An address of loopback whose port is free for UDP and TCP.
+pub fn free_address() -> SocketAddr {
+    wait_until("a port is free", || {
+        let tcp = TcpListener::bind("127.0.0.1:0").ok()?;
+        let address = tcp.local_addr().ok()?;
+        UdpSocket::bind(address).ok().map(|_| address)
+    })
 }
 
 /// Two endpoints of 127/8 that share a port, as one monitor needs.
