@@ -12,14 +12,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::Ipv4Net;
 use windrose::dns::respond::{Arrival, Responder, Transport};
 use windrose::dnssec::Seconds;
 use windrose::geo::Facts;
 use windrose::keeper::Keeper;
+use windrose::load;
 use windrose::model::Moment;
-use windrose::{dns, load};
+use windrose::spec::Limits;
 
+#[path = "in_memory.rs"]
+mod in_memory;
 #[path = "packet.rs"]
 mod packet;
 
@@ -36,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     let plan = loaded.plan.ok_or_else(|| format!("{:?}", loaded.diagnostics))?;
     let snapshot = Keeper::new(Arc::new(plan), None, Moment(0)).first();
-    let responder = Responder::new(&config());
+    let responder = Responder::new(&in_memory::config(Limits::default()));
     let mut packets: Vec<_> = (0..names.parse()?).map(|number| packet::query(pattern, number)).collect();
     if !subnets.is_empty() {
         for (number, packet) in (0u32..).zip(&mut packets) {
@@ -58,29 +61,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
-}
-
-fn config() -> dns::Config {
-    dns::Config {
-        listen: Vec::new(),
-        workers: 1,
-        client_subnet: true,
-        client_subnet_from: vec![IpNet::V4(Default::default()), IpNet::V6(Default::default())],
-        udp_payload: 1232,
-        tcp_connections: 1,
-        tcp_connections_per_client: 1,
-        tcp_connections_per_prefix: 1,
-        tcp_idle: Duration::from_secs(1),
-        tcp_write: Duration::from_secs(1),
-        signatures: 1_000_000,
-        proxies: Vec::new(),
-        primary: None,
-        encrypted: None,
-        name: "bench".to_owned(),
-        cookies: None,
-        chaos: dns::Chaos::default(),
-        limits: windrose::spec::Limits::default(),
-    }
 }
 
 /// Spreads counted draws over all 64 bits.

@@ -17,15 +17,16 @@ use std::process::id;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
 use windrose::dns::respond::{Arrival, Responder, Transport};
-use windrose::dns::{self, Chaos};
 use windrose::dnssec::Seconds;
 use windrose::geo::Facts;
 use windrose::keeper::Keeper;
 use windrose::load;
 use windrose::model::Moment;
 use windrose::spec::Limits;
+
+#[path = "in_memory.rs"]
+mod in_memory;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let directory = temp_dir().join(format!("windrose-crafted-{}", id()));
@@ -36,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::remove_dir_all(&directory)?;
     let plan = loaded.plan.ok_or_else(|| format!("{:?}", loaded.diagnostics))?;
     let snapshot = Keeper::new(Arc::new(plan), None, Moment(0)).first();
-    let responder = Responder::new(&config());
+    let responder = Responder::new(&in_memory::config(Limits::none()));
     let client = SocketAddr::from(([127, 0, 0, 1], 5353));
     println!("| packet | octets | reply | us, median | p99 |\n| --- | --- | --- | --- | --- |");
     let mut dearest: f64 = 0.0;
@@ -125,29 +126,6 @@ fn query(name: &str, qtype: u16, additional: u16, records: &[u8]) -> Vec<u8> {
     packet.extend([0, 1]);
     packet.extend(records);
     packet
-}
-
-fn config() -> dns::Config {
-    dns::Config {
-        listen: Vec::new(),
-        workers: 1,
-        client_subnet: true,
-        client_subnet_from: vec![IpNet::V4(Default::default()), IpNet::V6(Default::default())],
-        udp_payload: 1232,
-        tcp_connections: 1,
-        tcp_connections_per_client: 1,
-        tcp_connections_per_prefix: 1,
-        tcp_idle: Duration::from_secs(1),
-        tcp_write: Duration::from_secs(1),
-        proxies: Vec::new(),
-        primary: None,
-        encrypted: None,
-        signatures: 1_000_000,
-        name: "bench".to_owned(),
-        cookies: None,
-        chaos: Chaos::default(),
-        limits: Limits::none(),
-    }
 }
 
 const CHAIN: usize = 40;
