@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   start:   journals --> overlays, last serials
-//!   reload:  files + overlays --> plan --edit--> editions, journals      (with "live" also once a second, if verdicts turned)
+//!   reload:  files + overlays --> plan --edit--> editions, journals      (also once a second, if verdicts turned, with "live",
+//!                                                                         or signatures are to be taken anew)
 //!   update:  plan, what is asked --> another overlay --> as a reload, and the journal is on the disk before it is answered
 //! ```
 
@@ -13,12 +14,13 @@ use std::sync::Arc;
 use tracing::warn;
 
 use crate::dns::primary::UpdateCall;
+use crate::dnssec::{Keyring, Seconds};
 use crate::health::HealthMap;
 use crate::load::{Journal, Journals, Overlays, Site};
 use crate::model::Name;
 use crate::plan::Plan;
 use crate::primary::update::{Difference, Refusal, work_out};
-use crate::primary::{Edition, Editions, Overlay, Records, Soa, Steered, of_zone};
+use crate::primary::{Content, Edition, Editions, Overlay, Steered, of_zone};
 use crate::spec::machine::SteeredChoice;
 
 /// Keeps the editions of zones.
@@ -30,6 +32,8 @@ pub(super) struct Editor {
     history_max: usize,
     journals: Journals,
     zones: BTreeMap<Box<[u8]>, Zone>,
+    /// When the editions were made.
+    edited: Seconds,
 }
 
 /// What is known of a zone.
@@ -47,7 +51,14 @@ impl Editor {
     /// One that has nothing to do.
     pub(super) fn idle(site: &Site) -> Self {
         let (steered, zones) = (SteeredChoice::Static, BTreeMap::new());
-        Self { wanted: false, steered, history_max: 0, journals: Journals::of(site), zones }
+        Self {
+            wanted: false,
+            steered,
+            history_max: 0,
+            journals: Journals::of(site),
+            zones,
+            edited: Seconds(0),
+        }
     }
 
     /// Starts from the journals of a site.
@@ -76,6 +87,7 @@ impl Editor {
             history_max: transfer.history,
             zones: zones.collect(),
             journals,
+            edited: Seconds(0),
         }
     }
 
@@ -87,6 +99,12 @@ impl Editor {
     /// Whether editions change with verdicts.
     pub(super) fn is_live(&self) -> bool {
         self.wanted && self.steered == SteeredChoice::Live
+    }
+
+    /// Whether others should take zones anew for their signatures.
+    pub(super) fn is_overdue(&self, plan: &Plan, now: Seconds) -> bool {
+        let Keyring { policy, .. } = &plan.keys;
+        self.wanted && plan.keys.zones().any(|(_, keys)| keys.renewed(policy, self.edited, now))
     }
 
     /// What an update changes of a plan that is served; `None`: the zone is not one of ours.
@@ -125,6 +143,7 @@ impl Editor {
         plan: &Plan,
         health: Option<&HealthMap>,
         left: Option<Overlays>,
+        now: Seconds,
     ) -> (Arc<Editions>, io::Result<()>) {
         for (apex, overlay) in left.into_iter().flatten() {
             self.zones.entry(apex).or_default().overlay = overlay;
@@ -134,14 +153,17 @@ impl Editor {
             (SteeredChoice::Live, Some(health)) => Some(Steered::Live(health)),
             (SteeredChoice::Live, None) => None,
         };
+        if steered.is_some() {
+            self.edited = now;
+        }
         let mut editions = Vec::new();
         let mut written = Ok(());
         for (apex, names) in plan.zones.by_zone().filter(|_| self.wanted) {
             let zone = self.zones.entry(apex.owner().into()).or_default();
             if let Some(steered) = steered
-                && let Some((soa, records)) = of_zone(plan, apex, &names, steered)
+                && let Some(content) = of_zone(plan, apex, &names, steered, now)
             {
-                zone.follow(soa, records, self.history_max, apex.signed().is_none());
+                zone.follow(content, self.history_max);
             }
             editions.extend(zone.edition.clone().map(|edition| (apex.owner().into(), edition)));
         }
@@ -157,14 +179,14 @@ impl Editor {
 }
 
 impl Zone {
-    fn follow(&mut self, soa: Soa, records: Records, history_max: usize, transferable: bool) {
+    fn follow(&mut self, content: Content, history_max: usize) {
         let next = match (&self.edition, self.last.take()) {
-            (Some(edition), _) => edition.next(soa, records, history_max),
-            (None, Some(last)) => Some(resumed(&last, soa, records, history_max)),
-            (None, None) => Some(Edition::first(soa, records, None)),
+            (Some(edition), _) => edition.next(content, history_max),
+            (None, Some(last)) => Some(resumed(&last, content, history_max)),
+            (None, None) => Some(Edition::first(content, None)),
         };
         if let Some(edition) = next {
-            self.edition = Some(Arc::new(Edition { transferable, ..edition }));
+            self.edition = Some(Arc::new(edition));
         }
     }
 
@@ -193,18 +215,18 @@ impl Zone {
 }
 
 /// The edition after a restart: the same one, if the zone holds the same.
-fn resumed(last: &Journal, soa: Soa, records: Records, history_max: usize) -> Edition {
-    let Some(serial) = last.serial else { return Edition::first(soa, records, None) };
-    if records.fingerprint().value() != last.of {
-        return Edition::first(soa, records, Some(serial));
+fn resumed(last: &Journal, content: Content, history_max: usize) -> Edition {
+    let Some(serial) = last.serial else { return Edition::first(content, None) };
+    if content.fingerprint().value() != last.of {
+        return Edition::first(content, Some(serial));
     }
     let same = Edition {
-        soa: soa.with_serial(serial),
-        records: Arc::new(records.clone()),
+        soa: content.soa.with_serial(serial),
+        records: Arc::new(content.records.clone()),
         history: last.history.iter().cloned().collect(),
-        transferable: true,
+        signed: content.signed,
     };
-    same.next(soa, records, history_max).unwrap_or(same)
+    same.next(content, history_max).unwrap_or(same)
 }
 
 /// Records that updates may have added to a zone, so that a journal is no database.

@@ -160,7 +160,8 @@ impl Zone {
             let (tag, algorithm) = (key.record.tag(), key.record.algorithm.number());
             let early = sync_publish.filter(|at| self.now < *at);
             let early = early.map_or(String::new(), |at| format!(" ; not before {at} UTC"));
-            said += &format!("{zone}. IN DS {tag} {algorithm} 2 {digest}{early}\n");
+            let owner = zone.fmt_with_dot();
+            said += &format!("{owner} IN DS {tag} {algorithm} 2 {digest}{early}\n");
         }
         if said.is_empty() {
             let message =

@@ -78,7 +78,7 @@ pub(super) struct Reloaded {
 pub(super) enum Outcome {
     /// They were read.
     Reloaded(Box<Reloaded>),
-    /// Verdicts turned, and with them what others get of the same zones.
+    /// Verdicts turned, or keys, and with them what others get of the same zones.
     Editions(Arc<Editions>),
 }
 
@@ -233,18 +233,21 @@ impl Reloader {
         Some(Reloaded { update: Some(call), ..self.reloaded(reading, because) })
     }
 
-    /// The editions by the verdicts of now, if they are wanted and differ.
+    /// The editions by the verdicts and the signatures of now, if they are wanted and differ.
     async fn follow_verdicts(&mut self) -> Option<Arc<Editions>> {
         let snapshot = self.cell.as_ref()?.load_full();
-        let ready = self.editor.is_live() && snapshot.generation != self.seen;
-        if !ready || !Arc::ptr_eq(&snapshot.plan, &self.plan) {
+        let now = load::seconds(SystemTime::now());
+        let turned = self.editor.is_live() && snapshot.generation != self.seen;
+        if !(turned || self.editor.is_overdue(&snapshot.plan, now))
+            || !Arc::ptr_eq(&snapshot.plan, &self.plan)
+        {
             return None;
         }
         self.seen = snapshot.generation;
         let mut editor = self.editor.clone();
         let before = Arc::clone(&snapshot.editions);
         let edited = spawn_blocking(move || {
-            let (editions, _) = editor.edit(&snapshot.plan, Some(&snapshot.health), None);
+            let (editions, _) = editor.edit(&snapshot.plan, Some(&snapshot.health), None, now);
             (editor, editions)
         });
         let (editor, editions) = edited.await.ok()?;
@@ -306,7 +309,8 @@ impl Reloader {
             let plan = loaded.plan.take().map(Arc::new);
             let mut reading = Reading { plan, said, geography, ..Reading::nothing(String::new()) };
             if let Some(plan) = &reading.plan {
-                let (editions, written) = editor.edit(plan, None, Some(std::mem::take(&mut loaded.overlays)));
+                let (editions, written) =
+                    editor.edit(plan, None, Some(std::mem::take(&mut loaded.overlays)), load::seconds(now));
                 reading.kept = written.is_ok();
                 reading.editions = Some(editions);
             }

@@ -42,7 +42,7 @@ use crate::dns::cookies::Secrets;
 use crate::dns::primary::{Announcer, Keys, Primary, Settings, UpdateCall};
 use crate::fleet::Digest;
 use crate::keeper::Event;
-use crate::load::{Held, Site, StateFile};
+use crate::load::{self, Held, Site, StateFile};
 use crate::primary::Editions;
 use crate::spec::machine::EventKind;
 use crate::telemetry::Clock;
@@ -98,7 +98,8 @@ async fn serve(begun: Begun) -> Result<(), Failure> {
     let mut desk = Desk::new(plan, saved);
     let mut editor = Editor::start(&site);
     let snapshot = desk.cell.load_full();
-    let (editions, _) = editor.edit(&snapshot.plan, Some(&snapshot.health), None);
+    let now = load::seconds(SystemTime::now());
+    let (editions, _) = editor.edit(&snapshot.plan, Some(&snapshot.health), None, now);
     drop(snapshot);
     desk.apply(Event::Editions(Arc::clone(&editions)));
     let instance = RandomState::new().hash_one(desk.clock.now());

@@ -93,10 +93,10 @@ fn text(view: &View<'_>) -> String {
     );
     for (apex, edition) in view.snapshot.editions.iter().take(ZONES_SHOWN_MAX) {
         let (serial, changes) = (edition.serial(), edition.history.len());
-        let given = if edition.transferable { "" } else { ", signed: not given whole" };
+        let signed = if edition.signed.is_some() { ", signed" } else { "" };
         let _ = writeln!(
             text,
-            "  zone        {}: serial {serial}, {changes} changes remembered{given}",
+            "  zone        {}: serial {serial}, {changes} changes remembered{signed}",
             show(apex)
         );
     }
@@ -347,7 +347,7 @@ fn edition((apex, edition): (&[u8], &Arc<Edition>)) -> Value {
         "zone": show(apex),
         "serial": edition.serial(),
         "changes": edition.history.len(),
-        "transferable": edition.transferable,
+        "signed": edition.signed.is_some(),
     })
 }
 

@@ -80,7 +80,7 @@ pub struct Responder {
     believed: Believed,
     udp_payload: u16,
     nsid: Box<[u8]>,
-    signing: Signing,
+    signing: Arc<Signing>,
     cookies: Option<Secrets>,
     chaos: Chaos,
     /// How long a connection is kept, in the unit of RFC 7828: tenths of a second.
@@ -115,7 +115,7 @@ impl Responder {
             believed: Believed::new(config.client_subnet, &config.client_subnet_from),
             udp_payload: config.udp_payload.max(SMALLEST_LIMIT as u16),
             nsid: nsid[..nsid.len().min(NSID_MAX)].into(),
-            signing: Signing::new(config.signatures),
+            signing: Arc::new(Signing::new(config.signatures)),
             cookies: config.cookies.clone(),
             chaos: config.chaos.clone(),
             keepalive: tenths(config.tcp_idle),
@@ -126,6 +126,11 @@ impl Responder {
     /// What a thread that answers datagrams keeps.
     pub fn limiter(&self) -> Limiter {
         Limiter::new(Arc::clone(&self.rules))
+    }
+
+    /// Who signs.
+    pub(super) fn signing(&self) -> &Arc<Signing> {
+        &self.signing
     }
 
     /// What is limited.

@@ -54,6 +54,16 @@ impl Signing {
         self.cache.figures()
     }
 
+    /// Signs with these keys what others keep: signatures that are young.
+    pub(super) fn for_others<'s>(&'s self, keys: &'s Keyring, now: Seconds) -> Signer<'s> {
+        self.signer(keys, now, keys.policy.refresh_for_others())
+    }
+
+    #[inline]
+    fn signer<'s>(&'s self, keyring: &'s Keyring, now: Seconds, refresh: u64) -> Signer<'s> {
+        Signer { keyring, cache: &self.cache, rng: &self.rng, now, refresh }
+    }
+
     /// Signs an answer to a question of this name and type.
     ///
     /// # Errors
@@ -65,7 +75,7 @@ impl Signing {
         keys: &'k Keyring,
         now: Seconds,
     ) -> Result<Signed<'k>, Unsigned> {
-        let signer = Signer { keyring: keys, cache: &self.cache, rng: &self.rng, now };
+        let signer = self.signer(keys, now, keys.policy.refresh);
         let mut signatures = SmallVec::new();
         for (number, set) in answer.answer.iter().chain(&answer.authority).enumerate() {
             let Some(zone) = set.signed else { continue };

@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 
 use crate::dnssec::key::{Algorithm, Role, SharedKey};
 use crate::dnssec::timing::Seconds;
-use crate::model::Name;
+use crate::model::{Fingerprint, Name};
 
 /// A signed zone: its place in [`Keyring`], from 1. Two octets, because each record set of an answer has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +148,17 @@ impl Policy {
         PROPAGATION + u64::from(ttl_max.max(self.key_ttl))
     }
 
+    /// What others are given of a zone that is signed has signatures that end no sooner than this: they keep it until
+    /// they are told of other ones, and should not need us for a while after that.
+    pub fn refresh_for_others(&self) -> u64 {
+        self.validity / 4 * 3
+    }
+
+    /// How often others are told of other signatures, long before theirs end.
+    fn renewal(&self) -> u64 {
+        (self.refresh / 2).max(1)
+    }
+
     /// The settings as durations: validity, refresh, skew and the TTL of keys.
     pub fn of(validity: Duration, refresh: Duration, skew: Duration, key_ttl: Duration) -> Self {
         let [validity, refresh, skew, key_ttl] =
@@ -194,6 +205,23 @@ impl ZoneKeys {
     /// Whether something changed between two times.
     pub fn turned(&self, before: Seconds, now: Seconds) -> bool {
         self.at(before).from != self.at(now).from
+    }
+
+    /// Whether others who took the zone before should take it anew now, for its keys or its signatures.
+    pub fn renewed(&self, policy: &Policy, before: Seconds, now: Seconds) -> bool {
+        before.0 / policy.renewal() != now.0 / policy.renewal() || self.turned(before, now)
+    }
+
+    /// What others take from now on is signed so: another number, when they should take it anew.
+    pub fn signed_as(&self, policy: &Policy, now: Seconds) -> Fingerprint {
+        let Epoch { published, data_signers, key_signers, .. } = self.at(now);
+        let signers = data_signers.iter().chain(key_signers);
+        let fingerprint = Fingerprint::new()
+            .with(&(now.0 / policy.renewal()).to_be_bytes())
+            .with(&published.dnskey)
+            .with(&published.cds)
+            .with(&published.cdnskey);
+        signers.fold(fingerprint, |fingerprint, key| fingerprint.with(&key.record.tag().to_be_bytes()))
     }
 
     /// Whether the zone can be signed as its keys say.
@@ -380,6 +408,26 @@ mod tests {
         assert_eq!(zone.at(Seconds(60)).key_signers.len(), 2);
         assert_eq!(tags(&zone.at(Seconds(60)).data_signers), [zsk.record.tag()]);
         assert_eq!(tags(&zone.at(Seconds(100)).key_signers), [new.record.tag()]);
+    }
+
+    #[test]
+    fn others_take_a_zone_anew_for_other_keys_and_long_before_its_signatures_end() {
+        let policy = Policy::default();
+        let csk = p256(Role::KeySigning, times(1, 1, None, None));
+        let zsk = p256(Role::ZoneSigning, times(3 * DAY + 50, 3 * DAY + 60, None, None));
+        let zone = zone(&[&csk, &zsk]);
+        let now = Seconds(3 * DAY);
+        for (later, renewed) in [(49, false), (50, true), (55, true), (DAY - 1, true), (DAY, true)] {
+            let later = now.plus(later);
+            assert_eq!(zone.renewed(&policy, now, later), renewed, "{later}");
+            assert_eq!(zone.signed_as(&policy, now) != zone.signed_as(&policy, later), renewed, "{later}");
+        }
+        assert!(zone.renewed(&policy, now.plus(60), now.plus(DAY)));
+        assert!(!zone.renewed(&policy, now.plus(60), now.plus(DAY - 1)));
+        // The longest wait of others for a renewal leaves them most of the time of a signature.
+        for policy in [policy, Policy { refresh: 5 * DAY, ..policy }] {
+            assert!(policy.refresh_for_others() >= policy.renewal() + policy.validity / 4);
+        }
     }
 
     #[test]

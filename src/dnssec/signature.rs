@@ -62,6 +62,8 @@ pub struct Signer<'k> {
     pub rng: &'k dyn SecureRandom,
     /// What time it is.
     pub now: Seconds,
+    /// A signature that ends sooner than this, in seconds, is made anew.
+    pub refresh: u64,
 }
 
 impl Signer<'_> {
@@ -89,7 +91,7 @@ impl Signer<'_> {
         fixed[8..10].copy_from_slice(&rtype.to_be_bytes());
         fixed[10..].copy_from_slice(&ttl.to_be_bytes());
         let print = self.cache.print([&fixed, owner, data]);
-        let good = |held: &Held| self.keyring.policy.allows(held, print, self.now);
+        let good = |held: &Held| self.allows(held, print);
         let held = match self.cache.get(print, good) {
             Some(held) => held,
             None => {
@@ -114,6 +116,18 @@ impl Signer<'_> {
         canonical.write(records.owner, records.rtype, records.ttl, &mut octets);
         let octets = key.sign(&octets, self.rng).ok_or(Unsigned)?;
         Ok(Held { inception, expiration, octets })
+    }
+
+    /// Whether a signature may still be given out: begun, and not near its end.
+    #[inline]
+    fn allows(&self, held: &Held, print: Print) -> bool {
+        let spread = print.spread(self.refresh / 4);
+        let now = self.now.0 as u32;
+        let left = held.expiration.wrapping_sub(now) as i32;
+        let begun = now.wrapping_sub(held.inception) as i32;
+        begun >= 0 && i64::from(left) > (self.refresh + spread) as i64
+            // After the clock was set back, or the validity shortened: it would hold longer than it should.
+            && i64::from(left) <= self.keyring.policy.validity as i64
     }
 }
 
@@ -140,20 +154,6 @@ impl<'r> RecordsToSign<'r> {
             at += 1 + usize::from(label);
         }
         labels
-    }
-}
-
-impl Policy {
-    /// Whether a signature may still be given out: begun, and not near its end.
-    #[inline]
-    fn allows(&self, held: &Held, print: Print, now: Seconds) -> bool {
-        let spread = print.spread(self.refresh / 4);
-        let now = now.0 as u32;
-        let left = held.expiration.wrapping_sub(now) as i32;
-        let begun = now.wrapping_sub(held.inception) as i32;
-        begun >= 0 && i64::from(left) > (self.refresh + spread) as i64
-            // After the clock was set back, or the validity shortened: it would hold longer than it should.
-            && i64::from(left) <= self.validity as i64
     }
 }
 
@@ -216,7 +216,8 @@ mod tests {
 
         fn sign(&self, records: &RecordsToSign<'_>, now: u64) -> Signature {
             let Self { keyring, cache, rng } = self;
-            let signer = Signer { keyring, cache, rng, now: Seconds(now) };
+            let refresh = keyring.policy.refresh;
+            let signer = Signer { keyring, cache, rng, now: Seconds(now), refresh };
             signer.sign(ZONE, records).expect("chance")[0]
         }
 
@@ -292,6 +293,19 @@ mod tests {
         let made = world.made();
         let (inception, _) = times(&world.sign(&A, START));
         assert_eq!((inception, world.made()), (START - HOUR, made + 1), "the clock was set back");
+    }
+
+    #[test]
+    fn who_keeps_a_signature_gets_a_younger_one() {
+        let mut world = World::new();
+        world.sign(&A, START);
+        let refresh = world.keyring.policy.refresh_for_others();
+        world.keyring.policy.refresh = refresh;
+        for (later, made) in [(0, 1), (3 * HOUR, 1), (2 * DAY, 2)] {
+            let (_, expiration) = times(&world.sign(&A, START + later));
+            assert!(expiration >= START + later + refresh);
+            assert_eq!(world.made(), made, "{later}");
+        }
     }
 
     #[test]

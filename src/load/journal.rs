@@ -36,7 +36,7 @@ pub struct Journal {
     pub zone: String,
     /// The serial that others may have seen; `None`: nobody takes the zone.
     pub serial: Option<u32>,
-    /// What the zone held under it ([`crate::primary::Records::fingerprint`]).
+    /// What the zone held under it ([`Edition::fingerprint`]).
     pub of: u64,
     /// What updates made of it.
     pub overlay: Overlay,
@@ -93,7 +93,7 @@ impl Journal {
         Self {
             zone: zone.to_string(),
             serial: edition.map(Edition::serial),
-            of: edition.map_or(0, |edition| edition.records.fingerprint().value()),
+            of: edition.map_or(0, |edition| edition.fingerprint().value()),
             overlay,
             history: edition.map(|edition| edition.history.iter().cloned().collect()).unwrap_or_default(),
         }

@@ -10,8 +10,20 @@ use std::sync::Arc;
 use domain::base::iana::Rtype;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::model::Fingerprint;
 use crate::primary::records::{Record, Records};
 use crate::primary::serial;
+
+/// What a zone holds at a time, before it has a number.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// Its SOA record, with the serial of the zone file.
+    pub soa: Soa,
+    /// All other records, but for those of signatures.
+    pub records: Records,
+    /// How it is signed, if it is ([`crate::dnssec::ZoneKeys::signed_as`]).
+    pub signed: Option<Fingerprint>,
+}
 
 /// The SOA record of a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +56,8 @@ pub struct Edition {
     pub records: Arc<Records>,
     /// The latest changes, oldest first: each begins where the one before ends.
     pub history: VecDeque<Arc<Change>>,
-    /// Whether it can be taken whole: a zone that is signed as it is answered cannot.
-    pub transferable: bool,
+    /// How it is signed, if it is: what differs here has other signatures, and nothing that was changed tells of them.
+    pub signed: Option<Fingerprint>,
 }
 
 /// The editions of zones, by their apexes in lower case, wire form.
@@ -63,11 +75,23 @@ pub enum Since<'e> {
     Everything,
 }
 
+impl Content {
+    /// A number that tells it from others, the SOA record aside.
+    pub fn fingerprint(&self) -> Fingerprint {
+        fingerprint(&self.records, self.signed)
+    }
+}
+
 impl Soa {
     /// Its serial.
     pub fn serial(&self) -> u32 {
         let serial = self.rdata.len().checked_sub(SERIAL_FROM_END).and_then(|at| self.rdata.get(at..at + 4));
         serial.and_then(|octets| octets.first_chunk()).map_or(0, |octets| u32::from_be_bytes(*octets))
+    }
+
+    /// How long a proof that something is not there holds, in seconds (RFC 9077 section 3).
+    pub fn negative_ttl(&self) -> u32 {
+        self.rdata.last_chunk().map_or(0, |minimum| u32::from_be_bytes(*minimum)).min(self.ttl)
     }
 
     /// The same with another serial.
@@ -105,30 +129,36 @@ impl Change {
 
 impl Edition {
     /// The first one that is known of: its serial is that of the zone file, or after `last`, which others may have.
-    pub fn first(soa: Soa, records: Records, last: Option<u32>) -> Self {
+    pub fn first(content: Content, last: Option<u32>) -> Self {
+        let Content { soa, records, signed } = content;
         let serial = last.map_or(soa.serial(), |last| serial::next(soa.serial(), last));
-        Self {
-            soa: soa.with_serial(serial),
-            records: Arc::new(records),
-            history: VecDeque::new(),
-            transferable: true,
-        }
+        let (soa, records) = (soa.with_serial(serial), Arc::new(records));
+        Self { soa, records, history: VecDeque::new(), signed }
     }
 
-    /// The one after it, of which `history_max` changes are remembered; `None`: nothing changed. The SOA record is that
-    /// of the zone file: a serial there that is newer counts.
-    pub fn next(&self, soa: Soa, records: Records, history_max: usize) -> Option<Self> {
-        let same = *self.records == records && self.soa == soa.with_serial(self.serial());
+    /// The one after it, of which `history_max` changes are remembered; `None`: nothing changed. A serial of the zone
+    /// file that is newer counts.
+    pub fn next(&self, content: Content, history_max: usize) -> Option<Self> {
+        let Content { soa, records, signed } = content;
+        let same =
+            *self.records == records && self.soa == soa.with_serial(self.serial()) && self.signed == signed;
         if same && !serial::is_newer(soa.serial(), self.serial()) {
             return None;
         }
         let to = soa.with_serial(serial::next(soa.serial(), self.serial()));
         let (removed, added) = (self.records.without(&records), records.without(&self.records));
         let change = Change { from: self.soa.clone(), to: to.clone(), removed, added };
-        let mut next = Self { soa: to, records: Arc::new(records), history: self.history.clone(), ..*self };
-        next.history.push_back(Arc::new(change));
+        let history = self.history.iter().cloned().chain([Arc::new(change)]);
+        // Signatures come and go with every change, and nobody counts them.
+        let history = if self.signed.or(signed).is_none() { history.collect() } else { VecDeque::new() };
+        let mut next = Self { soa: to, records: Arc::new(records), history, signed };
         next.forget(history_max);
         Some(next)
+    }
+
+    /// A number that tells what it holds from what others hold.
+    pub fn fingerprint(&self) -> Fingerprint {
+        fingerprint(&self.records, self.signed)
     }
 
     /// Its serial.
@@ -188,6 +218,11 @@ impl FromIterator<(Box<[u8]>, Arc<Edition>)> for Editions {
     }
 }
 
+fn fingerprint(records: &Records, signed: Option<Fingerprint>) -> Fingerprint {
+    let records = records.fingerprint();
+    signed.map_or(records, |signed| records.with(&signed.value().to_be_bytes()))
+}
+
 const ROOT: &[u8] = &[0];
 const SOA: u16 = Rtype::SOA.to_int();
 /// Serial, refresh, retry, expire and minimum end the RDATA.
@@ -200,30 +235,31 @@ mod tests {
     use super::*;
     use crate::primary::records::tests::record;
 
-    fn soa(serial: u32) -> Soa {
-        Soa { ttl: 60, rdata: vec![0; 22] }.with_serial(serial)
+    fn content(serial: u32, records: Records) -> Content {
+        let soa = Soa { ttl: 60, rdata: vec![0; 22] }.with_serial(serial);
+        Content { soa, records, signed: None }
     }
 
     fn next(edition: &Edition, written: u32, records: Records) -> Edition {
-        edition.next(soa(written), records, 3).expect("something changed")
+        edition.next(content(written, records), 3).expect("something changed")
     }
 
     #[test]
     fn what_changed_gets_a_newer_serial_and_what_did_not_keeps_it() {
-        let first = Edition::first(soa(7), record("a", 5, 1), None);
+        let first = Edition::first(content(7, record("a", 5, 1)), None);
         assert_eq!(first.serial(), 7);
-        assert!(first.next(soa(7), record("a", 5, 1), 3).is_none());
-        assert!(first.next(soa(3), record("a", 5, 1), 3).is_none());
+        assert!(first.next(content(7, record("a", 5, 1)), 3).is_none());
+        assert!(first.next(content(3, record("a", 5, 1)), 3).is_none());
         let second = next(&first, 7, record("a", 5, 2));
         assert_eq!(second.serial(), 8);
         let renumbered = next(&second, 2026112100, record("a", 5, 2));
         assert_eq!(renumbered.serial(), 2026112100);
-        assert_eq!(Edition::first(soa(7), record("a", 5, 1), Some(9)).serial(), 10);
+        assert_eq!(Edition::first(content(7, record("a", 5, 1)), Some(9)).serial(), 10);
     }
 
     #[test]
     fn whoever_has_a_remembered_edition_gets_what_came_since() {
-        let mut edition = Edition::first(soa(1), record("a", 5, 0), None);
+        let mut edition = Edition::first(content(1, record("a", 5, 0)), None);
         for octet in 1..=4 {
             edition = next(&edition, 1, record("a", 5, octet));
         }
@@ -238,14 +274,38 @@ mod tests {
     }
 
     #[test]
+    fn of_what_is_signed_nothing_is_remembered_and_other_signatures_have_a_number() {
+        let signed = |by: u8, octet: u8| {
+            let signed = (by > 0).then(|| Fingerprint::new().with(&[by]));
+            Content { signed, ..content(1, record("a", 5, octet)) }
+        };
+        let mut edition = Edition::first(signed(1, 1), None);
+        assert!(edition.next(signed(1, 1), 3).is_none());
+        for (content, serial, remembered) in [
+            (signed(2, 1), 2, 0),
+            (signed(2, 2), 3, 0),
+            (signed(0, 2), 4, 0),
+            (signed(0, 3), 5, 1),
+            (signed(1, 3), 6, 0),
+        ] {
+            let fingerprint = content.fingerprint();
+            let next = edition.next(content, 3).expect("it is another one");
+            assert_eq!((next.serial(), next.history.len()), (serial, remembered));
+            assert_eq!(next.fingerprint(), fingerprint);
+            assert_ne!(edition.fingerprint(), fingerprint);
+            edition = next;
+        }
+    }
+
+    #[test]
     fn changes_larger_than_the_zone_are_forgotten() {
         let large = |octet: u8| {
             let rdata = [octet; 60_000];
             std::iter::once(crate::primary::Record { owner: b"\x00", rtype: 16, rdata: &rdata, ttl: 5 })
                 .collect::<Records>()
         };
-        let first = Edition::first(soa(1), large(1), None);
-        let second = first.next(soa(1), large(2), 100).expect("it changed");
+        let first = Edition::first(content(1, large(1)), None);
+        let second = first.next(content(1, large(2)), 100).expect("it changed");
         assert_eq!((second.serial(), second.history.len()), (2, 0));
     }
 }

@@ -13,12 +13,13 @@ use std::collections::BTreeSet;
 
 use domain::base::iana::Rtype;
 
+use crate::dnssec::Seconds;
 use crate::health::HealthMap;
 use crate::model::{EndpointId, Family, Inventory, Pool, PoolId, Reach, RegionId, Use};
 use crate::plan::zone::Node;
 use crate::plan::zone::name::is_within;
 use crate::plan::{Plan, Steered as SteeredName};
-use crate::primary::edition::Soa;
+use crate::primary::edition::{Content, Soa};
 use crate::primary::records::{Record, Records};
 
 /// What others get for a steered name.
@@ -30,13 +31,14 @@ pub enum Steered<'h> {
     Live(&'h HealthMap),
 }
 
-/// All of one zone, by its apex and names ([`crate::plan::zone::Zones::by_zone`]); `None`: it has no SOA record.
+/// All of one zone now, by its apex and names ([`crate::plan::zone::Zones::by_zone`]); `None`: it has no SOA record.
 pub fn of_zone(
     plan: &Plan,
     apex: Node<'_>,
     names: &[Node<'_>],
     steered: Steered<'_>,
-) -> Option<(Soa, Records)> {
+    now: Seconds,
+) -> Option<Content> {
     let set = apex.set(SOA)?;
     let soa = Soa { ttl: set.ttl, rdata: set.first().to_vec() };
     let mut gathering = Gathering { plan, steered, addresses: Vec::new() };
@@ -56,7 +58,10 @@ pub fn of_zone(
         ttl: address.ttl,
     });
     let glue = names.iter().filter(|name| name.is_cut()).flat_map(|cut| glue_of(plan, *cut));
-    Some((soa, written.chain(chosen).chain(glue).collect()))
+    let records: Records = written.chain(chosen).chain(glue).collect();
+    let keys = apex.signed().map(|id| plan.keys.zone(id));
+    let signed = keys.map(|keys| keys.signed_as(&plan.keys.policy, now));
+    Some(Content { soa, records, signed })
 }
 
 fn records_of(name: Node<'_>) -> impl Iterator<Item = Record<'_>> {

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   plan, health --of_zone--> Records --Edition::next--> Edition { serial, records, history }
-//!                                                          |-- whole: AXFR (RFC 5936)
+//!                                                          |-- whole: AXFR (RFC 5936), if it is signed as SignedZone
 //!                                                          `-- since a serial: IXFR (RFC 1995)
 //!   zone file --Overlay::lay--> what is served            (records taken out, records put in)
 //!                  ^
@@ -17,10 +17,12 @@ mod gather;
 mod overlay;
 mod records;
 mod serial;
+mod signed;
 pub mod update;
 
-pub use edition::{Change, Edition, Editions, Since, Soa};
+pub use edition::{Change, Content, Edition, Editions, Since, Soa};
 pub use gather::{Steered, of_zone};
 pub use overlay::Overlay;
 pub use records::{Record, Records};
 pub use serial::is_newer;
+pub use signed::SignedZone;

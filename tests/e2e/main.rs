@@ -18,6 +18,7 @@ mod restart;
 mod sandbox;
 mod secondaries;
 mod service;
+mod signed_transfer;
 mod transfer;
 mod upgrade;
 mod whereabouts;

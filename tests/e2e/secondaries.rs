@@ -62,6 +62,25 @@ impl Place {
 }
 
 impl Secondary {
+    /// What dig prints of its answer; nothing while it does not answer.
+    pub fn dig(&self, arguments: &[&str]) -> String {
+        let port = self.address.port().to_string();
+        let output = Command::new("dig")
+            .args(["@127.0.0.1", "-p", &port, "+time=1", "+tries=1"])
+            .args(arguments)
+            .output()
+            .expect("dig is installed (tools/test installs it)");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// The data of the records that it answers, in order.
+    pub fn answers(&self, name: &str, rtype: &str) -> String {
+        let said = self.dig(&[name, rtype, "+short"]);
+        let mut lines: Vec<&str> = said.lines().collect();
+        lines.sort_unstable();
+        lines.join(" ")
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }

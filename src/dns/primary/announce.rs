@@ -58,7 +58,7 @@ impl Announcer {
         loop {
             let current = Arc::clone(&editions.borrow_and_update());
             under_way.retain(|(_, apex), _| current.of(apex).is_some());
-            for (apex, edition) in current.iter().filter(|(_, edition)| edition.transferable) {
+            for (apex, edition) in current.iter() {
                 for secondary in &self.secondaries {
                     let place = (secondary.to, apex.to_vec());
                     if under_way.get(&place).is_some_and(|(serial, _)| *serial == edition.serial()) {

@@ -15,6 +15,7 @@ mod keys;
 mod messages;
 mod transfer;
 mod update;
+mod vouch;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -38,6 +39,7 @@ use crate::snapshot::Snapshot;
 use crate::spec::machine::{Grant, UpdateGrant};
 use messages::{Signature, Signed, refuse, sign_copy};
 use transfer::Course;
+use vouch::Vouched;
 
 /// Who may do what, and with which keys.
 pub struct Settings {
@@ -104,7 +106,7 @@ impl Primary {
         match (header.opcode(), message.sole_question().map(|question| question.qtype())) {
             (Opcode::UPDATE, _) => Some(self.update(&message, signature, tell)),
             (Opcode::QUERY, Ok(Rtype::AXFR | Rtype::IXFR)) => {
-                Some(self.transfer(&message, signature, arrival, snapshot))
+                Some(self.transfer(&message, signature, arrival, snapshot, responder))
             }
             _ => {
                 let octets_max = match arrival.transport {
@@ -126,6 +128,7 @@ impl Primary {
         signature: Option<Signature>,
         arrival: &Arrival<'_>,
         snapshot: &Snapshot,
+        responder: &Responder,
     ) -> Errand {
         let refuse = |rcode, signature| Errand::Reply(refuse(message, rcode, signature));
         let Ok(question) = message.sole_question() else { return refuse(Rcode::FORMERR, signature) };
@@ -134,27 +137,35 @@ impl Primary {
             return refuse(Rcode::REFUSED, signature);
         }
         let apex = question.qname().to_vec().as_slice().to_ascii_lowercase();
-        let edition = snapshot.editions.of(&apex).filter(|edition| edition.transferable);
-        let Some(edition) = edition else {
-            let ours = snapshot.plan.zones.exact(&apex).is_some_and(|node| node.is_apex());
-            return refuse(if ours { Rcode::REFUSED } else { Rcode::NOTAUTH }, signature);
+        let Some(node) = snapshot.plan.zones.exact(&apex).filter(|node| node.is_apex()) else {
+            return refuse(Rcode::NOTAUTH, signature);
+        };
+        let Some(edition) = snapshot.editions.of(&apex) else { return refuse(Rcode::REFUSED, signature) };
+        let Ok(permit) = Arc::clone(&self.transfers).try_acquire_owned() else {
+            return refuse(Rcode::REFUSED, signature);
         };
         let udp = arrival.transport == Transport::Udp;
+        let whole = || match node.signed() {
+            None => Course::Whole,
+            // It does not fit; whoever asks comes back over a stream.
+            Some(_) if udp => Course::Serial,
+            Some(id) => {
+                let (of, signing) = ((&snapshot.plan, id), responder.signing());
+                Course::Signed(Box::new(Vouched::new(&apex, edition, of, signing, arrival.now)))
+            }
+        };
         let course = match question.qtype() {
             Rtype::IXFR => match transfer::serial_of(message) {
                 None => return refuse(Rcode::FORMERR, signature),
                 Some(serial) => match edition.since(serial) {
                     Since::Nothing => Course::Serial,
                     Since::Changes(changes) => Course::Changes(changes.into_iter().cloned().collect()),
-                    Since::Everything => Course::Whole,
+                    Since::Everything => whole(),
                 },
             },
             // A transfer needs a stream (RFC 5936 section 4.2).
             _ if udp => return refuse(Rcode::REFUSED, signature),
-            _ => Course::Whole,
-        };
-        let Ok(permit) = Arc::clone(&self.transfers).try_acquire_owned() else {
-            return refuse(Rcode::REFUSED, signature);
+            _ => whole(),
         };
         let transfer = Transfer::new(message, Arc::clone(edition), course, signature, permit);
         if udp {

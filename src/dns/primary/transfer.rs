@@ -1,7 +1,7 @@
 //! A zone on its way to somebody: message after message, each as full as is good, each signed if the request was.
 //!
 //! ```text
-//!   AXFR (RFC 5936)   SOA | all records ............................ | SOA
+//!   AXFR (RFC 5936)   SOA | all records ............................ | SOA      (of a signed zone with signatures)
 //!   IXFR (RFC 1995)   SOA | SOA before, removed | SOA after, added | ... | SOA
 //!   nothing is new    SOA
 //! ```
@@ -18,6 +18,7 @@ use domain::rdata::Soa as SoaData;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::messages::{Octets, Signature, begin, finish};
+use super::vouch::Vouched;
 use crate::primary::{Change, Edition, Record, Records, Soa};
 
 /// A transfer under way.
@@ -39,6 +40,8 @@ pub(super) enum Course {
     Serial,
     /// All of it.
     Whole,
+    /// All of it, signed.
+    Signed(Box<Vouched>),
     /// What changed.
     Changes(Vec<Arc<Change>>),
 }
@@ -47,6 +50,7 @@ pub(super) enum Course {
 enum Part {
     Soa(Soa),
     Records(Arc<Edition>),
+    Signed(Box<Vouched>),
     Removed(Arc<Change>),
     Added(Arc<Change>),
 }
@@ -137,29 +141,33 @@ impl Transfer {
     fn put_next(&mut self, answer: &mut AnswerBuilder<Octets>) -> Option<bool> {
         loop {
             let (part, place) = self.at;
-            let pushed = match self.parts.get(part)? {
-                Part::Soa(soa) if place == 0 => {
-                    let record = Record {
-                        owner: &self.apex,
-                        rtype: Rtype::SOA.to_int(),
-                        rdata: &soa.rdata,
-                        ttl: soa.ttl,
-                    };
-                    Some(push(answer, &record))
-                }
-                Part::Soa(_) => None,
-                Part::Records(edition) => edition.records.get(place).map(|record| push(answer, &record)),
-                Part::Removed(change) => change.removed.get(place).map(|record| push(answer, &record)),
-                Part::Added(change) => change.added.get(place).map(|record| push(answer, &record)),
+            let next = match self.parts.get_mut(part)? {
+                Part::Soa(Soa { ttl, rdata }) => (place == 0).then_some(Record {
+                    owner: &self.apex,
+                    rtype: Rtype::SOA.to_int(),
+                    rdata,
+                    ttl: *ttl,
+                }),
+                Part::Records(edition) => edition.records.get(place),
+                Part::Signed(vouched) => vouched.peek(),
+                Part::Removed(change) => change.removed.get(place),
+                Part::Added(change) => change.added.get(place),
             };
-            match pushed {
-                Some(Ok(())) => {
+            let pushed = next.map(|record| push(answer, &record));
+            match (pushed, &mut self.parts[part]) {
+                (Some(Err(_)), _) => return Some(false),
+                (Some(Ok(())), of) => {
                     self.at.1 += 1;
+                    if let Part::Signed(vouched) = of {
+                        vouched.advance();
+                    }
                     return Some(true);
                 }
-                Some(Err(_)) => return Some(false),
-                None => self.at = (part + 1, 0),
+                // Without the SOA record at its end it is no transfer.
+                (None, Part::Signed(vouched)) if vouched.failed() => self.parts.truncate(part + 1),
+                (None, _) => {}
             }
+            self.at = (part + 1, 0);
         }
     }
 }
@@ -182,6 +190,7 @@ fn parts(edition: &Arc<Edition>, course: Course) -> Vec<Part> {
             parts(edition, Course::Whole)
         }
         Course::Whole => vec![current(), Part::Records(Arc::clone(edition)), current()],
+        Course::Signed(vouched) => vec![current(), Part::Signed(vouched), current()],
         Course::Changes(changes) => {
             let each = changes.into_iter().flat_map(|change| {
                 [

@@ -102,12 +102,10 @@ impl Target {
 fn editions(snapshot: &Snapshot) -> Editions {
     let plan = &snapshot.plan;
     let edition = |(apex, names): (windrose::plan::zone::Node<'_>, Vec<windrose::plan::zone::Node<'_>>)| {
-        let (soa, records) = of_zone(plan, apex, &names, Steered::Static).expect("a zone has an SOA record");
-        let first = Edition::first(soa.clone(), records, None);
-        let (_, live) = of_zone(plan, apex, &names, Steered::Live(&snapshot.health)).expect("it has one");
-        let next = first.next(soa, live, 10).unwrap_or(first);
-        let edition = Edition { transferable: apex.signed().is_none(), ..next };
-        (apex.owner().into(), Arc::new(edition))
+        let holds = |steered| of_zone(plan, apex, &names, steered, NOW).expect("a zone has an SOA record");
+        let first = Edition::first(holds(Steered::Static), None);
+        let next = first.next(holds(Steered::Live(&snapshot.health)), 10).unwrap_or(first);
+        (apex.owner().into(), Arc::new(next))
     };
     plan.zones.by_zone().map(edition).collect()
 }
