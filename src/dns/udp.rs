@@ -104,6 +104,8 @@ struct Batches<'w, P: Peer> {
     receiving: MultiHeaders<P>,
     sending: Sender<P>,
     inbox: Box<[u8]>,
+    /// Octets of it for each datagram.
+    stride: usize,
     draws: Draws,
     limiter: Limiter,
     counted: Stats,
@@ -123,12 +125,14 @@ type LateReply<P> = (P, Option<<P as Peer>::Local>, Vec<u8>);
 impl<'w, P: Peer> Batches<'w, P> {
     fn new(worker: &'w Worker) -> Self {
         let fd = worker.socket.as_raw_fd();
+        let stride = if worker.primary.is_some() { UPDATE_ROOM } else { QUERY_ROOM };
         Self {
             worker,
             fd,
             receiving: MultiHeaders::preallocate(BATCH, worker.wildcard.then(P::control_room)),
             sending: Sender::new(fd, worker.responder.udp_payload()),
-            inbox: vec![0; BATCH * QUERY_ROOM].into_boxed_slice(),
+            inbox: vec![0; BATCH * stride].into_boxed_slice(),
+            stride,
             draws: Draws::seeded(),
             limiter: worker.responder.limiter(),
             counted: Stats::default(),
@@ -175,7 +179,7 @@ impl<'w, P: Peer> Batches<'w, P> {
     /// Receives, answers and says how many queries that was.
     fn serve_batch(&mut self, flags: MsgFlags) -> Result<usize, Errno> {
         let Worker { responder, cell, tally, .. } = self.worker;
-        let mut rooms = self.inbox.chunks_exact_mut(QUERY_ROOM);
+        let mut rooms = self.inbox.chunks_exact_mut(self.stride);
         let mut slices: [_; BATCH] =
             std::array::from_fn(|_| [IoSliceMut::new(rooms.next().unwrap_or_default())]);
         let messages = match recvmmsg(self.fd, &mut self.receiving, &mut slices, flags, None) {
@@ -362,6 +366,9 @@ const fn odd_lines(octets: usize) -> usize {
 pub const BATCH: usize = 64;
 /// Room for one query; a longer one is cut and is malformed then.
 pub const QUERY_ROOM: usize = odd_lines(4096);
+/// Room for whatever a datagram can hold, where there may be updates: some programs send many records in one. What is
+/// not written to takes no memory.
+const UPDATE_ROOM: usize = odd_lines(u16::MAX as usize);
 /// Batches that are still answered after a stop: enough for all that waits in the socket at that moment.
 const LAST_BATCHES: usize = 64;
 const LINE: usize = 64;

@@ -1,6 +1,7 @@
 //! The real binary, real sockets, real HTTP endpoints. Each test makes its own small world on loopback, with
 //! ports that the system chose.
 
+mod acme;
 mod beats;
 mod dnssec;
 mod encrypted;

@@ -2,14 +2,21 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 
+use domain::base::iana::{Class, Opcode, Rtype};
+use domain::base::message_builder::TreeCompressor;
+use domain::base::rdata::UnknownRecordData;
+use domain::base::{MessageBuilder, Name, Ttl};
+use domain::rdata::tsig::Time48;
+use domain::tsig::{Algorithm, ClientTransaction, Key};
 use nix::sys::signal::Signal;
 
 use crate::encrypted::write_pair;
 use crate::query::dig;
 use crate::secondaries::{KEY, Secondary, places};
-use crate::world::{Server, World, wait_until};
+use crate::world::{PATIENCE, Server, World, wait_until};
 
 pub const SECRET: &str = "l4zkZ1+9tb9pdLyqZ6DMKGyRPQMxNz6FBZLpQPk8ijA=";
 const OTHER_SECRET: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
@@ -305,6 +312,43 @@ fn updates_are_kept_through_a_kill_and_change_only_what_they_may() {
     assert_eq!(short(server.address, "later.example.org", "A"), "192.0.2.99");
     assert_eq!(short(server.address, "www.example.org", "TXT"), "\"beside\"");
     assert_eq!(short(server.address, "_acme-challenge.www.example.org", "TXT"), "");
+}
+
+/// An update that adds these hosts, signed by a key, as external-dns sends it: in one datagram, however long.
+fn large_update(hosts: u8) -> Vec<u8> {
+    let apex: Name<Vec<u8>> = "example.org".parse().expect("a name");
+    let mut message = MessageBuilder::from_target(TreeCompressor::new(Vec::new())).expect("room");
+    message.header_mut().set_opcode(Opcode::UPDATE);
+    let mut zone = message.question();
+    zone.push((&apex, Rtype::SOA)).expect("room");
+    let mut update = zone.answer().authority();
+    for host in 0..hosts {
+        let owner: Name<Vec<u8>> = format!("host-{host}.example.org").parse().expect("a name");
+        let data = UnknownRecordData::from_octets(Rtype::TXT, [&[60][..], &[b'x'; 60]].concat());
+        update.push((owner, Class::IN, Ttl::from_secs(60), data.expect("short"))).expect("room");
+    }
+    let secret: Vec<u8> = domain::utils::base64::decode(OTHER_SECRET).expect("Base64");
+    let key = Key::new(Algorithm::Sha256, &secret, "certbot".parse().expect("a name"), None, None);
+    let mut message = update.additional();
+    let now = windrose::load::seconds(std::time::SystemTime::now());
+    ClientTransaction::request(&key.expect("a key"), &mut message, Time48::from_u64(now.0)).expect("room");
+    message.finish().into_target()
+}
+
+#[test]
+fn an_update_may_fill_a_datagram() {
+    let world = world("[update]\nallow = [{ key = \"certbot\" }]\n");
+    let server = world.serve();
+    let packet = large_update(100);
+    assert!(packet.len() > 8000);
+    let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("a socket");
+    socket.connect(server.address).expect("connected");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a deadline");
+    socket.send(&packet).expect("sent");
+    let mut reply = [0; 512];
+    let length = socket.recv(&mut reply).expect("a reply");
+    assert_eq!(reply[3] & 0x0F, 0, "{:?}", &reply[..length]);
+    assert_eq!(short(server.address, "host-99.example.org", "TXT").len(), 62);
 }
 
 #[test]
