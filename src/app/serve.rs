@@ -94,7 +94,8 @@ async fn serve(begun: Begun) -> Result<(), Failure> {
     showing.iter_mut().for_each(Showing::follow);
     let state = StateFile::new(&site.state, "health");
     let saved = persist::read(&state);
-    let listening = if saved.is_some() { Listening::now() } else { Listening::settling(&site) };
+    let known = saved.is_some() || plan.inventory.targets.is_empty();
+    let listening = if known { Listening::now() } else { Listening::settling(&site) };
     let mut desk = Desk::new(plan, saved);
     let mut editor = Editor::start(&site);
     let snapshot = desk.cell.load_full();

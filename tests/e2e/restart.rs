@@ -38,6 +38,14 @@ fn after_kill_9_a_restart_answers_at_once_with_the_verdicts_it_had() {
 }
 
 #[test]
+fn with_nothing_to_check_the_first_start_answers_at_once() {
+    let world = World::new("[probe]\nsettle = \"60s\"\n");
+    world.write_zone("example.org.zone", crate::world::ZONE);
+    let server = world.serve();
+    assert_eq!(addresses_of(server.address, "static.example.org.").len(), 1);
+}
+
+#[test]
 fn a_damaged_state_file_is_set_aside_and_never_stops_the_start() {
     let (world, mut server, _second, place) = with_first_down(6);
     server.signal(Signal::SIGKILL);

@@ -96,6 +96,22 @@ fn the_units_open_the_same_addresses_for_udp_and_tcp_and_the_service_gets_them()
 }
 
 #[test]
+fn the_service_is_started_and_reloaded_by_what_the_unit_says() {
+    let world = World::new("[probe]\nenabled = false\n");
+    world.write_zone("example.org.zone", ZONE);
+    let told = |key: &str| {
+        let line = settings("windrose.service", key).remove(0);
+        let line = line.replace("/etc/windrose/windrose.toml", "config/windrose.toml");
+        line.split(' ').skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(told("ExecStart"), ["serve", "config/windrose.toml"]);
+    let server = world.serve();
+    let reload = world.run(&told("ExecReload").iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(reload.status.success(), "{reload:?}");
+    server.log.wait_for("reloaded (an operator asked)");
+}
+
+#[test]
 fn the_service_is_exposed_to_little() {
     let units = units();
     let file = units.path().join("windrose.service");
