@@ -110,7 +110,7 @@ impl<'s, T: Trace> Lookup<'_, '_, 's, T> {
         let name = Lower::new(owner.wire(self.query.name));
         let mut record = Vec::with_capacity(2 + name.as_slice().len() + 2 + BITMAP_USUAL);
         record.extend([0; 2]);
-        just_after(name.as_slice(), &mut record);
+        just_after(name.as_slice(), of.apex().owner(), &mut record);
         bitmap(&types.0, &mut record);
         let length = (record.len() - 2) as u16;
         record[..2].copy_from_slice(&length.to_be_bytes());

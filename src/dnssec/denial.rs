@@ -17,34 +17,38 @@ pub fn bitmap(types: &[u16], octets: &mut Vec<u8>) {
     }
 }
 
-/// Writes the name that comes next after a name in canonical order (RFC 4034 section 6.1), so that no name is
-/// between them. `name` is in lower case, in wire form, below the apex of a zone if there is no room below it.
-pub fn just_after(name: &[u8], octets: &mut Vec<u8>) {
-    let label = usize::from(name.first().copied().unwrap_or_default());
+/// Writes the name that comes next after a name in canonical order (RFC 4034 section 6.1), so that no name of the zone
+/// with this apex is between them; behind the last name there can be, the apex. Both in lower case, in wire form.
+pub fn just_after(name: &[u8], apex: &[u8], octets: &mut Vec<u8>) {
     if name.len() + 2 <= NAME_MAX {
         // A child whose label is one zero octet.
         octets.extend([1, 0]);
-        octets.extend(name);
-    } else if label < LABEL_MAX && name.len() < NAME_MAX {
-        // No room below: the same label and a zero octet.
-        octets.push(label as u8 + 1);
-        octets.extend(&name[1..=label]);
-        octets.push(0);
-        octets.extend(&name[1 + label..]);
-    } else {
-        // No room beside it either: the next label of the same length or less.
-        let mut octets_of_label = name[1..=label].to_vec();
-        while octets_of_label.last() == Some(&u8::MAX) {
-            octets_of_label.pop();
-        }
-        if let Some(last) = octets_of_label.last_mut() {
-            // Upper case counts as lower case, so what comes after `@` is `[`.
-            *last = if *last == b'@' { b'[' } else { *last + 1 };
-        }
-        octets.push(octets_of_label.len() as u8);
-        octets.extend(octets_of_label);
-        octets.extend(&name[1 + label..]);
+        return octets.extend(name);
     }
+    // No room below: the first name beside it, or beside the first of those above it that has any.
+    let mut name = name;
+    while name != apex {
+        let label = usize::from(name.first().copied().unwrap_or_default());
+        let Some((own, above)) = name.split_at_checked(1 + label).filter(|_| label > 0) else { break };
+        if label < LABEL_MAX && name.len() < NAME_MAX {
+            // The same label and a zero octet.
+            octets.push(own[0] + 1);
+            octets.extend(&own[1..]);
+            octets.push(0);
+            return octets.extend(above);
+        }
+        // The next label of the same length or less.
+        let all_but_highest = own[1..].iter().rposition(|octet| *octet != u8::MAX);
+        if let Some(last) = all_but_highest {
+            octets.push(last as u8 + 1);
+            octets.extend(&own[1..1 + last]);
+            // Upper case counts as lower case, so what comes after `@` is `[`.
+            octets.push(if own[1 + last] == b'@' { b'[' } else { own[1 + last] + 1 });
+            return octets.extend(above);
+        }
+        name = above;
+    }
+    octets.extend(apex);
 }
 
 /// Octets of the longest name and the longest label (RFC 1035 section 2.3.4).
@@ -65,8 +69,25 @@ mod tests {
 
     fn after(name: &[u8]) -> Vec<u8> {
         let mut octets = Vec::new();
-        just_after(name, &mut octets);
+        just_after(name, b"\0", &mut octets);
         octets
+    }
+
+    /// A name of 255 octets with this first label.
+    fn longest(first: &[u8]) -> Vec<u8> {
+        let mut name = [&[first.len() as u8], first].concat();
+        while name.len() + 65 <= NAME_MAX {
+            name.push(63);
+            name.extend([b'b'; 63]);
+        }
+        let rest = NAME_MAX - 1 - name.len();
+        if rest > 1 {
+            name.push(rest as u8 - 1);
+            name.extend(vec![b'c'; rest - 1]);
+        }
+        name.push(0);
+        assert_eq!(name.len(), NAME_MAX);
+        name
     }
 
     #[test]
@@ -76,28 +97,28 @@ mod tests {
 
     #[test]
     fn rfc_4470_section_3_1_2_there_is_a_next_name_even_for_the_longest() {
-        let longest = |last: u8, first_label: usize| {
-            let mut name = vec![first_label as u8];
-            name.extend(vec![b'a'; first_label - 1]);
-            name.push(last);
-            while name.len() + 65 <= NAME_MAX {
-                name.push(63);
-                name.extend([b'b'; 63]);
-            }
-            let rest = NAME_MAX - 1 - name.len();
-            if rest > 1 {
-                name.push(rest as u8 - 1);
-                name.extend(vec![b'c'; rest - 1]);
-            }
-            name.push(0);
-            name
-        };
-        for (last, first) in [(b'x', 63), (b'@', 63), (0xFF, 63), (b'x', 10)] {
-            let name = longest(last, first);
+        for (last, label) in [(b'x', 63), (b'@', 63), (0xFF, 63), (b'x', 10)] {
+            let name = longest(&[&vec![b'a'; label - 1][..], &[last]].concat());
             let next = after(&name);
             let (name, next) =
                 (Name::from_slice(&name).expect("a name"), Name::from_slice(&next).expect("a name"));
             assert_eq!(name.name_cmp(next), Ordering::Less);
+        }
+    }
+
+    #[test]
+    fn after_the_last_name_below_another_comes_one_beside_that_and_at_the_end_the_apex() {
+        let name = longest(&[0xFF; 6]);
+        let above = &name[7..];
+        let beside = [&[63][..], &[b'b'; 62], b"c", &above[64..]].concat();
+        assert_eq!(after(&name), beside);
+        let (one, other) =
+            (Name::from_slice(&name).expect("a name"), Name::from_slice(&beside).expect("a name"));
+        assert_eq!(one.name_cmp(other), Ordering::Less);
+        for apex in [above, &name] {
+            let mut octets = Vec::new();
+            just_after(&name, apex, &mut octets);
+            assert_eq!(octets, apex);
         }
     }
 
