@@ -165,8 +165,10 @@ impl Work<'_> {
             return Err(Refusal::NotAllowed("this key may not change these records"));
         }
         let kept = types.iter().filter(|rtype| self.keeps(&entry.owner, **rtype)).count();
-        // Whatever else is at the name goes; what is not for updates to touch stays.
-        if rtype != ANY && kept > 0 {
+        // Whatever else is at the name goes; what is not for updates to touch stays. Nobody can take the SOA record
+        // away, and whoever tries is not told (RFC 2136 section 3.4.2.3).
+        let passed_over = rtype == ANY || (rtype == SOA && class != CLASS_IN);
+        if !passed_over && kept > 0 {
             return Err(Refusal::NotAllowed(if rtype == SOA {
                 "the SOA record is numbered by the server"
             } else {
@@ -198,6 +200,7 @@ impl Work<'_> {
                 sets.retain(|rtype, _| kept.contains(rtype) || (at_apex && *rtype == NS));
             }
             (CLASS_ANY, NS) if at_apex => {}
+            (CLASS_ANY | CLASS_NONE, SOA) => {}
             (CLASS_ANY, rtype) => {
                 sets.remove(&rtype);
             }
@@ -447,12 +450,14 @@ mod tests {
             "ANY www 0 AAAA",
             "IN www 300 CNAME a.example.org.",
             "IN @ 300 SOA ns1.example.org. host.example.org. 9 2 3 4 5",
-            "ANY @ 0 SOA",
             "IN z 300 A 192.0.2.1",
             "IN a 300 TYPE65399 \\# 0",
         ] {
             assert!(matches!(refusal(text), Some(Refusal::NotAllowed(_))), "{text}");
         }
+        // RFC 2136 sections 3.4.2.3 and 3.4.2.4: passed over.
+        let soa = "NONE @ 0 SOA ns1.example.org. host.example.org. 1 2 3 4 5";
+        assert!(changed(&["ANY @ 0 SOA", soa]).0.is_empty());
         // Beside what steering answers with.
         assert_eq!(changed(&["ANY www 0 ANY"]).0.len(), 1);
         assert_eq!(changed(&["IN www 300 TXT \"y\""]).1.len(), 1);

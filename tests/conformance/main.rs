@@ -14,6 +14,7 @@ mod query;
 mod reply;
 mod stream;
 mod table;
+mod updates;
 mod zonemaster;
 
 #[allow(dead_code, reason = "the tests in tests/e2e call the rest")]

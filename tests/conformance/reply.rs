@@ -278,7 +278,7 @@ const FLAGS: [(u16, &str); 8] = [
     (0x0010, "cd"),
 ];
 
-const RCODES: [(u16, &str); 10] = [
+const RCODES: [(u16, &str); 13] = [
     (0, "NOERROR"),
     (1, "FORMERR"),
     (2, "SERVFAIL"),
@@ -286,7 +286,10 @@ const RCODES: [(u16, &str); 10] = [
     (4, "NOTIMP"),
     (5, "REFUSED"),
     (6, "YXDOMAIN"),
+    (7, "YXRRSET"),
+    (8, "NXRRSET"),
     (9, "NOTAUTH"),
+    (10, "NOTZONE"),
     (16, "BADVERS"),
     (23, "BADCOOKIE"),
 ];
