@@ -36,7 +36,10 @@ impl SignedZone {
             records.map(move |rdata| Record { owner: apex, rtype, rdata, ttl: key_ttl })
         });
         // What signing owns is not for the file to say.
-        let written = edition.records.iter().filter(|record| !MADE.contains(&record.rtype));
+        let is_made = |record: &Record<'_>| {
+            PROOFS.contains(&record.rtype) || (record.owner == apex && OF_KEYS.contains(&record.rtype))
+        };
+        let written = edition.records.iter().filter(|record| !is_made(record));
         let records: Records = written.chain([soa]).chain(said).collect();
         let cuts = records.iter().filter(|record| record.rtype == NS && record.owner != apex);
         let cuts = cuts.map(|record| record.owner.into()).collect();
@@ -120,8 +123,9 @@ const CDS: u16 = Rtype::CDS.to_int();
 const CDNSKEY: u16 = Rtype::CDNSKEY.to_int();
 const NSEC3: u16 = Rtype::NSEC3.to_int();
 const NSEC3PARAM: u16 = Rtype::NSEC3PARAM.to_int();
-/// Types whose records are made here.
-const MADE: [u16; 7] = [RRSIG, NSEC, NSEC3, NSEC3PARAM, DNSKEY, CDS, CDNSKEY];
+/// What signing makes at any name, and what it makes of the keys at the apex.
+const PROOFS: [u16; 4] = [RRSIG, NSEC, NSEC3, NSEC3PARAM];
+const OF_KEYS: [u16; 3] = [DNSKEY, CDS, CDNSKEY];
 
 #[cfg(test)]
 mod tests {
