@@ -23,6 +23,8 @@ struct Node {
     at: u16,
     /// Index of the label to its right, plus one; 0: the root.
     parent: u8,
+    /// Of the label ([`tag`]): most others need not be looked at.
+    tag: u8,
 }
 
 /// How to write a name: its first octets as they are, then a pointer, or the root if there is none.
@@ -75,7 +77,8 @@ impl Names {
             if self.used == NODES_MAX || offset > POINTER_MAX {
                 return;
             }
-            self.nodes[self.used] = Node { at: offset as u16, parent };
+            let tag = tag(labels.label(name, index));
+            self.nodes[self.used] = Node { at: offset as u16, parent, tag };
             self.used += 1;
             parent = self.used as u8;
         }
@@ -83,9 +86,10 @@ impl Names {
 
     /// The node of `label` under `parent`, in any case.
     fn child(&self, message: &[u8], parent: u8, label: &[u8]) -> Option<u8> {
+        let tag = tag(label);
         let found = self.nodes[..self.used].iter().position(|node| {
             let at = usize::from(node.at);
-            node.parent == parent
+            (node.parent, node.tag) == (parent, tag)
                 && message.get(at..at + label.len()).is_some_and(|held| held.eq_ignore_ascii_case(label))
         });
         found.map(|index| index as u8 + 1)
@@ -123,6 +127,21 @@ impl Labels {
         let end = if index + 1 == self.count { self.end } else { self.start(index + 1) };
         &name[self.start(index)..end.min(name.len())]
     }
+}
+
+/// The same for labels that differ in case alone: of the length octet, and the first and the last one.
+#[inline]
+fn tag(label: &[u8]) -> u8 {
+    match *label {
+        [length, first, .., last] => length ^ lower(first).rotate_left(3) ^ lower(last).rotate_left(5),
+        [length, only] => length ^ lower(only).rotate_left(3) ^ lower(only).rotate_left(5),
+        _ => 0,
+    }
+}
+
+/// The same for both cases of a letter; of some other octets two.
+fn lower(octet: u8) -> u8 {
+    octet | 0x20
 }
 
 /// Labels that are remembered; later ones are written out in full.
@@ -178,6 +197,20 @@ mod tests {
         assert_eq!(names.used(), 1);
         let plan = names.plan(QUESTION, QUESTION);
         assert_eq!((plan.literal, plan.pointer), (12, Some(12)));
+    }
+
+    #[test]
+    fn labels_that_differ_in_case_alone_have_one_tag() {
+        for (one, other) in
+            [(&b"\x01a"[..], &b"\x01A"[..]), (b"\x03wWw", b"\x03WwW"), (b"\x02\xff[", b"\x02\xff[")]
+        {
+            assert_eq!(tag(one), tag(other), "{one:?}");
+        }
+        let tags: std::collections::BTreeSet<u8> = (0..250)
+            .map(|n| format!("m{n}"))
+            .map(|l| tag(&[&[l.len() as u8], l.as_bytes()].concat()))
+            .collect();
+        assert!(tags.len() >= 20, "{}", tags.len());
     }
 
     #[test]
