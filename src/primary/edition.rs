@@ -146,11 +146,14 @@ impl Edition {
             return None;
         }
         let to = soa.with_serial(serial::next(soa.serial(), self.serial()));
-        let (removed, added) = (self.records.without(&records), records.without(&self.records));
-        let change = Change { from: self.soa.clone(), to: to.clone(), removed, added };
-        let history = self.history.iter().cloned().chain([Arc::new(change)]);
         // Signatures come and go with every change, and nobody counts them.
-        let history = if self.signed.or(signed).is_none() { history.collect() } else { VecDeque::new() };
+        let history = if self.signed.or(signed).is_none() {
+            let (removed, added) = (self.records.without(&records), records.without(&self.records));
+            let change = Change { from: self.soa.clone(), to: to.clone(), removed, added };
+            self.history.iter().cloned().chain([Arc::new(change)]).collect()
+        } else {
+            VecDeque::new()
+        };
         let mut next = Self { soa: to, records: Arc::new(records), history, signed };
         next.forget(history_max);
         Some(next)
